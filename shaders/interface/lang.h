@@ -1,0 +1,19 @@
+// Lets one header serve C and GLSL: U32, I32, F32 scalars and ABI_SIZE. glslang defines VULKAN.
+// Only 32-bit scalars and arrays of them stand in shared structs, so std430 and C agree.
+#ifndef AG_INTERFACE_LANG_H
+#define AG_INTERFACE_LANG_H
+
+#ifdef VULKAN
+#define U32 uint
+#define I32 int
+#define F32 float
+#define ABI_SIZE(type, bytes)
+#else
+#include <stdint.h>
+#define U32 uint32_t
+#define I32 int32_t
+#define F32 float
+#define ABI_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " must be " #bytes " bytes")
+#endif
+
+#endif
