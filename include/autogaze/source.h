@@ -1,0 +1,77 @@
+// Sources of frames behind one driver table: video, camera, image, synthetic.
+//
+// A driver is a const struct in src/source/<name>.c and one line in source.c. It runs on the source
+// thread, meets the rest of the program only in the ring, and knows nothing of GPU or windows.
+// Thread-safety: one thread at a time per source.
+#ifndef AUTOGAZE_SOURCE_H
+#define AUTOGAZE_SOURCE_H
+
+#include "autogaze/frame.h"
+#include "autogaze/log.h"
+
+struct ag_source_params {
+    const char *driver;        // name in the table; NULL: chosen from `uri` (probe order)
+    const char *uri;           // file, URL, "-" (standard input), image, "lavfi:GRAPH"; camera:
+                               // device or NULL for the first that opens
+    double fps;                // synthetic and image: frames a second of the timestamps (30)
+    uint32_t width, height;    // synthetic size (1280x720); camera: wished size, 0 = any
+    const char *camera_format; // wished pixel or codec name, NULL = any
+    double camera_fps;
+    bool loop;                 // start again at the end (ids go on, discontinuity is set)
+    double start_s;            // seek there first
+    uint32_t decoder_threads;  // 0: automatic
+    const char *allow_protocols; // for URLs, NULL: FFmpeg's defaults
+    const char *raw;           // "WxH:FORMAT" for raw frames on standard input
+};
+
+struct ag_source_info {
+    const char *driver;        // "video", "camera", "image", "synthetic-pan", ...
+    char description[256];     // "clip.mp4: h264 1280x720 yuv420p 29.97 fps 10.0 s", what was granted
+    bool live;                 // cannot wait: newest frame wins (camera)
+    bool seekable;
+    uint32_t width, height;
+    double fps;                // nominal, 0 unknown
+    int64_t duration_ns;       // -1 unknown
+};
+
+enum ag_next { AG_NEXT_FRAME, AG_NEXT_END, AG_NEXT_AGAIN /* live: nothing yet */, AG_NEXT_ERROR };
+
+struct ag_source;
+struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_source_params *params,
+                                 struct ag_error *err);
+void ag_source_close(struct ag_source **s);
+struct ag_source_info ag_source_get_info(const struct ag_source *s);
+
+// Decodes the next frame: everything of *out but `data`. `bytes` says how much memory
+// ag_source_read needs; layout offsets refer to that memory. Errors in the middle of a stream that
+// can be skipped are skipped (logged once); AG_NEXT_ERROR ends the source.
+enum ag_next ag_source_next(struct ag_source *s, struct ag_frame *out, struct ag_error *err);
+// Copies the samples of the frame that ag_source_next just returned. `dst` is write-combined
+// memory as a rule: written once, in order, never read.
+void ag_source_read(struct ag_source *s, uint8_t *dst);
+// The next frame is the first with pts >= ns (exact). false: not seekable.
+bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err);
+// Asks a blocking ag_source_next (network, FIFO) to give up; callable from any thread.
+void ag_source_interrupt(struct ag_source *s);
+
+// The table, for --help and contract tests.
+struct ag_source_listing {
+    const char *name, *help;
+};
+int ag_source_drivers(struct ag_source_listing *out, int max);
+
+// Draws a synthetic frame (RGBA8) in plain C, bit-exact to the specification: the twin of
+// shaders/source/generate.comp.
+void ag_pattern_draw(enum ag_pattern pattern, uint32_t index, uint32_t width, uint32_t height,
+                     uint8_t *rgba);
+// What the shader needs per frame for pan and pulse: sinf/cosf terms and ramps, all float32.
+// sin_x [width] = sinf((x+px)*0.035f), cos_y [height] = cosf((y+py)*0.047f). Other patterns: no-op.
+struct ag_pattern_tables {
+    uint32_t index;            // effective pan index (pulse maps to pan frames)
+    int32_t values[16];        // pattern-specific integers, see generate_args.h
+};
+void ag_pattern_prepare(enum ag_pattern pattern, uint32_t index, uint32_t width, uint32_t height,
+                        struct ag_pattern_tables *out, float *sin_x, float *cos_y);
+const char *ag_pattern_name(enum ag_pattern pattern); // "synthetic-pan"
+
+#endif

@@ -1,0 +1,35 @@
+// How the samples of a frame lie in memory: one description for every pixel format, planar,
+// semi-planar, packed, 8 to 16 bits. Component c of pixel (x, y) is the sample
+//     at byte  offset[c] + (y >> shift_y[c]) * pitch[c] + (x >> shift_x[c]) * step[c]
+// `bytes` wide (1 or 2, little endian), shifted right by `drop[c]` bits, of `depth` bits.
+// Written by the sources, read by the colour conversion (C twin and shader).
+#ifndef AG_INTERFACE_PIXEL_LAYOUT_H
+#define AG_INTERFACE_PIXEL_LAYOUT_H
+
+#include "interface/lang.h"
+
+#define AG_PIXEL_RGB 0u       // components R, G, B: taken as they are (full range)
+#define AG_PIXEL_YUV 1u       // Y, Cb, Cr with matrix and range
+#define AG_PIXEL_GREY 2u      // component 0 only, with range
+#define AG_PIXEL_GENERATED 3u // no samples: synthetic frame, see generate_args.h
+
+#define AG_MATRIX_601 0u
+#define AG_MATRIX_709 1u
+#define AG_MATRIX_2020 2u     // non-constant luminance
+
+struct pixel_component {
+    U32 offset, pitch, step, bytes, drop, depth, shift_x, shift_y;
+};
+ABI_SIZE(pixel_component, 32);
+
+struct pixel_layout {
+    U32 kind, matrix, full_range;
+    // Chroma sample position inside its group of luma samples, in half luma pixels: 0 = on the
+    // first (left/top) luma sample, 1 = between two. MPEG-2: x 0, y 1; JPEG and MPEG-1: 1, 1.
+    U32 chroma_x, chroma_y;
+    U32 alpha;                // 1: component 3 is alpha (kept in the picture, never fed to a model)
+    U32 reserved0, reserved1;
+    struct pixel_component c[4];
+};
+
+#endif
