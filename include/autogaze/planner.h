@@ -1,0 +1,82 @@
+// Cell list -> update plan, on the GPU (S5). The host never sees the cells on the frame path.
+//
+// The frame is cut along all cell edges of the layout into *segments* (at most a few dozen an axis
+// for the model's own grids), inside of which coverage is constant. One thread a segment applies
+// the closed form of S5.4 and writes one byte: is it updated, which scale draws it, is it border.
+// That gives the exact pixel count, the cells kept after deduplication (a cell is kept iff it is the
+// first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the cost
+// of one table look-up, whatever the mask.
+//
+// Thread-safety: render thread.
+#ifndef AUTOGAZE_PLANNER_H
+#define AUTOGAZE_PLANNER_H
+
+#include "autogaze/gpu.h"
+#include "autogaze/plan.h"
+
+// What a mask source hands over: a device list of cell numbers (AG_CELL_NONE = pad).
+struct ag_mask {
+    const struct ag_buffer *cells;  // uint32 words at `offset`
+    uint64_t offset;
+    const struct ag_buffer *count;  // one uint32 at `count_offset`: how many are in the list
+    uint64_t count_offset;
+    uint32_t max_cells;             // capacity of the list
+    uint64_t frame_id;              // frame it was made from
+};
+
+// What the compositor, the canvas and reports read. Buffers belong to the planner and are valid
+// until it is configured anew or destroyed.
+struct ag_plan {
+    const struct ag_buffer *stats;     // struct ag_plan_stats at offset 0
+    const struct ag_buffer *selected;  // bitmap, 1 bit a cell number (what was asked for)
+    const struct ag_buffer *kept;      // bitmap after the geometry policy (what is drawn)
+    const struct ag_buffer *column;    // uint32 [width]: x-segment of a pixel column
+    const struct ag_buffer *row;       // uint32 [height]
+    const struct ag_buffer *segments;  // uint32 [n_y][n_x], see shaders/interface/plan_args.h
+    const struct ag_buffer *edges;     // pixel edges of the segments: [n_x+1] then [n_y+1]
+    uint32_t n_x, n_y, width, height;
+    bool keyframe;
+};
+
+struct ag_planner;
+struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err);
+void ag_planner_destroy(struct ag_gpu *gpu, struct ag_planner **p);
+
+// Tables for a picture size, layout and geometry; called when one of them changes. cell_scale > 0.
+struct ag_planner_setup {
+    uint32_t width, height;
+    struct ag_layout layout;
+    enum ag_geometry geometry;
+    float cell_scale;               // 1: as the grids are
+};
+bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *setup,
+                          struct ag_error *err);
+// Records mask -> plan [stage PLAN]. `keyframe`: everything is updated, the mask is still drawn.
+// A NULL mask is an empty one.
+void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
+                       bool keyframe, struct ag_plan *out);
+
+// ---- plain C reference, for tests, `--compositor cpu` and reports (src/reference) ----
+// Exact pixel rectangle of a cell.
+struct ag_rect {
+    uint32_t x0, y0, x1, y1;
+};
+struct ag_rect ag_cell_rect(const struct ag_layout *layout, uint32_t cell, uint32_t width,
+                            uint32_t height, float cell_scale);
+// Applies the policy to a list of cells; `drawn` gets the cells that are kept (`effective`: cells
+// of the target grid, see plan_layout), at most AG_MAX_CELLS. Returns their number.
+struct ag_ref_plan {
+    struct ag_layout layout;        // of `cells` (differs from the input's for `effective`)
+    uint32_t n;
+    uint32_t *cells;                // ag_alloc, [n]
+    uint32_t *colour;               // palette entry of each
+    struct ag_plan_stats stats;
+};
+void ag_ref_plan(const struct ag_planner_setup *setup, const uint32_t *cells, uint32_t n,
+                 struct ag_ref_plan *out);
+void ag_ref_plan_free(struct ag_ref_plan *plan);
+// Rectangle and span counts of S5.5.
+struct ag_plan_spans ag_ref_plan_spans(const struct ag_ref_plan *plan, uint32_t width,
+                                       uint32_t height, float cell_scale);
+
+#endif
