@@ -1,0 +1,85 @@
+// What the person asked for: every option of the command line in one struct, parsed from one table
+// (src/config/options.c), from which --help is printed too. Turned into stage parameters by the
+// pipeline and the program; no stage below sees it.
+#ifndef AUTOGAZE_CONFIG_H
+#define AUTOGAZE_CONFIG_H
+
+#include "autogaze/base.h"
+#include "autogaze/log.h"
+
+enum ag_mask_kind { AG_MASK_AUTOGAZE, AG_MASK_PATCH_DIFF, AG_MASK_COUNT };
+enum ag_backend { AG_BACKEND_AUTO, AG_BACKEND_VULKAN, AG_BACKEND_CPU };
+enum ag_latency { AG_LATENCY_AUTO, AG_LATENCY_SYNC, AG_LATENCY_ASYNC };
+enum ag_context_choice { AG_CHOOSE_CONTEXT_AUTO, AG_CHOOSE_CONTEXT_FRAMES, AG_CHOOSE_CONTEXT_CANVAS };
+enum ag_policy_choice {
+    AG_CHOOSE_POLICY_AUTO, AG_CHOOSE_POLICY_CHUNK, AG_CHOOSE_POLICY_SLIDE, AG_CHOOSE_POLICY_UNBOUNDED
+};
+enum ag_precision_choice { AG_CHOOSE_PRECISION_AUTO, AG_CHOOSE_PRECISION_F32, AG_CHOOSE_PRECISION_F16 };
+enum ag_present_mode { AG_PRESENT_FIFO, AG_PRESENT_MAILBOX, AG_PRESENT_IMMEDIATE };
+enum ag_hud_page { AG_HUD_OFF, AG_HUD_COMPACT, AG_HUD_STAGES, AG_HUD_GAZE, AG_HUD_COUNT };
+enum ag_tristate { AG_UNSET, AG_YES, AG_NO };
+
+struct ag_size {
+    uint32_t width, height;      // 0x0: unset
+};
+
+#define AG_MAX_FILES 256
+struct ag_config {
+    // input
+    const char *files[AG_MAX_FILES];
+    int n_files;
+    const char *source;          // driver name, "auto"
+    double source_fps;           // 30; 0 = unpaced
+    struct ag_size synthetic_size;
+    int lockstep, loop;          // enum ag_tristate
+    double start_s, rate;
+    const char *camera_device, *camera_format;
+    struct ag_size camera_size;
+    double camera_fps;
+    const char *raw, *allow_protocols;
+    // mask source
+    int mask_source;             // enum ag_mask_kind
+    const char *model;
+    int context, policy;         // enum ag_context_choice, ag_policy_choice
+    int frames_per_clip;         // 0: the model's
+    int max_tokens;              // 0: the model's budget
+    const char *task_loss;       // "model", "off" or a number
+    double quality_db;           // NAN: unset
+    int patch_diff_grid;
+    double patch_diff_threshold;
+    int latency, backend, precision;
+    // masks
+    int geometry, style, output; // enums of plan.h
+    int palette;
+    double blend_alpha, cell_scale;
+    int keyframe_interval;       // 0: never
+    const char *force_mask;      // NULL: none
+    // picture
+    struct ag_size window_size;
+    bool fullscreen;
+    int present_mode;            // enum ag_present_mode
+    int hud;                     // enum ag_hud_page
+    bool psnr;
+    double ema_alpha, ui_scale;
+    // device
+    const char *gpu;
+    bool require_hardware, validation;
+    int cpu_threads;             // 0: one a core
+    // capture
+    bool headless;
+    int frames, warmup_frames;   // frames 0: to the end
+    const char *screenshot, *perf_summary, *trace;
+    // program
+    bool list_gpus, list_models, list_sources, help, version;
+    bool verbose, quiet;
+};
+
+// Fills defaults, then reads argv. Strings point into argv or static memory. AG_ERR_USAGE with a
+// suggestion on unknown options, bad values and contradictions.
+bool ag_config_parse_args(struct ag_config *config, int argc, char **argv, struct ag_error *err);
+void ag_config_print_help(void); // to standard output
+// All options as "name=value" pairs for the summary: index 0, 1, ... until false.
+bool ag_config_describe(const struct ag_config *config, int index, const char **name, char *value,
+                        size_t size);
+
+#endif
