@@ -64,14 +64,14 @@ int ag_source_drivers(struct ag_source_listing *out, int max);
 // shaders/source/generate.comp.
 void ag_pattern_draw(enum ag_pattern pattern, uint32_t index, uint32_t width, uint32_t height,
                      uint8_t *rgba);
-// What the shader needs per frame for pan and pulse: sinf/cosf terms and ramps, all float32.
-// sin_x [width] = sinf((x+px)*0.035f), cos_y [height] = cosf((y+py)*0.047f). Other patterns: no-op.
-struct ag_pattern_tables {
-    uint32_t index;            // effective pan index (pulse maps to pan frames)
-    int32_t values[16];        // pattern-specific integers, see generate_args.h
-};
+// What shaders/source/generate.comp needs for a frame: its push block, and for pan, pulse and local
+// motion ag_pattern_table_floats() floats of a table (see generate_args.h; mapped memory will do: it
+// is written in order and never read). Allocates nothing. The other patterns leave the table alone,
+// it may be NULL then.
+struct generate_args;
+uint64_t ag_pattern_table_floats(enum ag_pattern pattern, uint32_t width, uint32_t height);
 void ag_pattern_prepare(enum ag_pattern pattern, uint32_t index, uint32_t width, uint32_t height,
-                        struct ag_pattern_tables *out, float *sin_x, float *cos_y);
+                        struct generate_args *args, float *table);
 const char *ag_pattern_name(enum ag_pattern pattern); // "synthetic-pan"
 
 #endif
