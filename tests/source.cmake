@@ -1,0 +1,1 @@
+ag_test(pattern MODULES source base)
