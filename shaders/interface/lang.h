@@ -7,13 +7,15 @@
 #define U32 uint
 #define I32 int
 #define F32 float
-#define ABI_SIZE(type, bytes)
+// GLSL 4.50 has no empty declaration for the semicolon behind it; this one means nothing there.
+#define ABI_SIZE(type, bytes) precision highp float
 #else
 #include <stdint.h>
 #define U32 uint32_t
 #define I32 int32_t
 #define F32 float
-#define ABI_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " must be " #bytes " bytes")
+#define ABI_SIZE(type, bytes)                                                                      \
+    _Static_assert(sizeof(struct type) == (bytes), #type " must be " #bytes " bytes")
 #endif
 
 #endif
