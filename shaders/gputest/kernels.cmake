@@ -1,0 +1,1 @@
+ag_shaders(gputest scale count)

@@ -1,0 +1,682 @@
+#include "vk.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Instance, choice of the device, its features, teardown.
+
+#define MAX_DEVICES 32
+#define MAX_EXTENSIONS 16
+#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+#define INSTALL_A_DRIVER                                                                           \
+    "install the driver of your GPU (mesa-vulkan-drivers for AMD, Intel and software rendering; "  \
+    "for NVIDIA the vendor's driver with its Vulkan part)"
+
+// Headers of 1.3.239 know this extension by NVIDIA's older name only.
+#ifndef VK_KHR_cooperative_matrix
+#define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
+#endif
+
+// ---- instance --------------------------------------------------------------------------------
+
+static bool has_layer(const char *name)
+{
+    uint32_t n = 0;
+    vkEnumerateInstanceLayerProperties(&n, NULL);
+    VkLayerProperties *layers = ag_alloc(n * sizeof(*layers));
+    vkEnumerateInstanceLayerProperties(&n, layers);
+    bool found = false;
+    for (uint32_t i = 0; i < n && !found; i++) {
+        found = strcmp(layers[i].layerName, name) == 0;
+    }
+    ag_free(layers);
+    return found;
+}
+
+static bool has_instance_extension(const char *name)
+{
+    uint32_t n = 0;
+    vkEnumerateInstanceExtensionProperties(NULL, &n, NULL);
+    VkExtensionProperties *extensions = ag_alloc(n * sizeof(*extensions));
+    vkEnumerateInstanceExtensionProperties(NULL, &n, extensions);
+    bool found = false;
+    for (uint32_t i = 0; i < n && !found; i++) {
+        found = strcmp(extensions[i].extensionName, name) == 0;
+    }
+    ag_free(extensions);
+    return found;
+}
+
+static bool check_loader(struct ag_error *err)
+{
+    if (volkInitialize() != VK_SUCCESS) {
+        return ag_fail(err, AG_ERR_DEVICE,
+                       "no Vulkan loader (libvulkan.so.1) on this machine: " INSTALL_A_DRIVER);
+    }
+    if (volkGetInstanceVersion() < VK_API_VERSION_1_3) {
+        return ag_fail(err, AG_ERR_DEVICE,
+                       "the Vulkan loader is older than 1.3: update libvulkan1, then "
+                       INSTALL_A_DRIVER);
+    }
+    return true;
+}
+
+static bool check_instance_extensions(const struct ag_gpu_params *params, struct ag_error *err)
+{
+    for (uint32_t i = 0; i < params->n_instance_extensions; i++) {
+        if (!has_instance_extension(params->instance_extensions[i])) {
+            return ag_fail(err, AG_ERR_DEVICE,
+                           "no window: the Vulkan drivers here lack %s; run with --headless or "
+                           INSTALL_A_DRIVER, params->instance_extensions[i]);
+        }
+    }
+    return true;
+}
+
+static bool create_instance(struct ag_gpu *gpu, const struct ag_gpu_params *params,
+                            struct ag_error *err)
+{
+    if (!check_loader(err) || !check_instance_extensions(params, err)) {
+        return false;
+    }
+    if (params->validation && !has_layer(VALIDATION_LAYER)) {
+        return ag_fail(err, AG_ERR_DEVICE,
+                       VALIDATION_LAYER " is not installed: install vulkan-validationlayers or "
+                       "run without validation");
+    }
+    const char *extensions[MAX_EXTENSIONS];
+    uint32_t n = params->n_instance_extensions;
+    assert(n + 1 < MAX_EXTENSIONS);
+    for (uint32_t i = 0; i < n; i++) {
+        extensions[i] = params->instance_extensions[i];
+    }
+    gpu->debug_utils = params->validation ||
+                       has_instance_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+    if (gpu->debug_utils) {
+        extensions[n++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+    }
+    VkApplicationInfo app = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pApplicationName = "autogaze-viewer",
+        .apiVersion = VK_API_VERSION_1_3,
+    };
+    VkDebugUtilsMessengerCreateInfoEXT messenger = ag_vk_messenger_info(gpu);
+    VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    VkValidationFeaturesEXT features = {
+        .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+        .pNext = &messenger, // what happens while the instance is made and destroyed
+        .enabledValidationFeatureCount = 1,
+        .pEnabledValidationFeatures = &enable,
+    };
+    const char *layer = VALIDATION_LAYER;
+    VkInstanceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .pNext = params->validation ? &features : NULL,
+        .pApplicationInfo = &app,
+        .enabledLayerCount = params->validation,
+        .ppEnabledLayerNames = &layer,
+        .enabledExtensionCount = n,
+        .ppEnabledExtensionNames = extensions,
+    };
+    VkResult result = vkCreateInstance(&info, NULL, &gpu->instance);
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+        return ag_fail(err, AG_ERR_DEVICE,
+                       "no Vulkan driver on this machine: " INSTALL_A_DRIVER);
+    }
+    VK(result);
+    volkLoadInstance(gpu->instance);
+    if (params->validation) {
+        VK(vkCreateDebugUtilsMessengerEXT(gpu->instance, &messenger, NULL, &gpu->messenger));
+    }
+    return true;
+
+error:
+    return false;
+}
+
+static void destroy_instance(struct ag_gpu *gpu)
+{
+    if (gpu->messenger) {
+        vkDestroyDebugUtilsMessengerEXT(gpu->instance, gpu->messenger, NULL);
+    }
+    if (gpu->instance) {
+        vkDestroyInstance(gpu->instance, NULL);
+    }
+}
+
+// ---- what a device is ------------------------------------------------------------------------
+
+struct cooperative_features { // VkPhysicalDeviceCooperativeMatrixFeaturesKHR
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 matrix, robust_access;
+};
+#define TYPE_COOPERATIVE_FEATURES ((VkStructureType)1000506000)
+
+struct features {
+    VkPhysicalDeviceFeatures2 core;
+    VkPhysicalDeviceVulkan11Features v11;
+    VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceVulkan13Features v13;
+    struct cooperative_features cooperative;
+};
+
+struct candidate {
+    VkPhysicalDevice physical;
+    uint32_t queue_family, timestamp_bits;
+    uint32_t subgroup_min, subgroup_max;
+    uint32_t n_extensions;
+    VkExtensionProperties *extensions;
+    struct features features; // supported
+    struct ag_gpu_info info;
+};
+
+static bool has_extension(const struct candidate *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->n_extensions; i++) {
+        if (strcmp(c->extensions[i].extensionName, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void chain_features(struct features *f, bool cooperative)
+{
+    f->core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+    f->core.pNext = &f->v11;
+    f->v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
+    f->v11.pNext = &f->v12;
+    f->v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
+    f->v12.pNext = &f->v13;
+    f->v13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES;
+    f->v13.pNext = cooperative ? &f->cooperative : NULL;
+    f->cooperative.sType = TYPE_COOPERATIVE_FEATURES;
+    f->cooperative.pNext = NULL;
+}
+
+static void get_extensions(struct candidate *c)
+{
+    vkEnumerateDeviceExtensionProperties(c->physical, NULL, &c->n_extensions, NULL);
+    c->extensions = ag_alloc(c->n_extensions * sizeof(c->extensions[0]));
+    vkEnumerateDeviceExtensionProperties(c->physical, NULL, &c->n_extensions, c->extensions);
+}
+
+// The family with compute, better one that can draw, too (the window's queue). false: none.
+static bool get_queue_family(struct candidate *c)
+{
+    VkQueueFamilyProperties families[32];
+    uint32_t n = AG_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(c->physical, &n, families);
+    bool found = false, draws = false;
+    for (uint32_t i = 0; i < n && !draws; i++) {
+        bool compute = families[i].queueFlags & VK_QUEUE_COMPUTE_BIT;
+        draws = compute && (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT);
+        if (compute && (draws || !found)) {
+            c->queue_family = i;
+            c->timestamp_bits = families[i].timestampValidBits;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static const struct {
+    VkPhysicalDeviceType type;
+    const char *name;
+} types[] = { // in order of preference
+    { VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, "discrete" },
+    { VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, "integrated" },
+    { VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, "virtual" },
+    { VK_PHYSICAL_DEVICE_TYPE_CPU, "software" },
+    { VK_PHYSICAL_DEVICE_TYPE_OTHER, "other" },
+};
+
+static const struct {
+    uint32_t id;
+    const char *name;
+} vendors[] = {
+    { 0x1002, "AMD" }, { 0x10de, "NVIDIA" }, { 0x8086, "Intel" },     { 0x13b5, "ARM" },
+    { 0x5143, "Qualcomm" }, { 0x106b, "Apple" },  { 0x1414, "Microsoft" }, { 0x10005, "Mesa" },
+};
+
+static uint32_t type_rank(const struct candidate *c)
+{
+    uint32_t i = 0;
+    while (strcmp(types[i].name, c->info.type) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static void describe_names(struct ag_gpu_info *info, const VkPhysicalDeviceProperties *p,
+                           const VkPhysicalDeviceVulkan12Properties *v12)
+{
+    snprintf(info->name, sizeof(info->name), "%s", p->deviceName);
+    snprintf(info->driver, sizeof(info->driver), "%s", v12->driverName);
+    snprintf(info->driver_info, sizeof(info->driver_info), "%s", v12->driverInfo);
+    snprintf(info->vendor, sizeof(info->vendor), "0x%04x", p->vendorID);
+    for (uint32_t i = 0; i < AG_COUNT(vendors); i++) {
+        if (vendors[i].id == p->vendorID) {
+            snprintf(info->vendor, sizeof(info->vendor), "%s", vendors[i].name);
+        }
+    }
+    info->type = "other";
+    for (uint32_t i = 0; i < AG_COUNT(types); i++) {
+        if (types[i].type == p->deviceType) {
+            info->type = types[i].name;
+        }
+    }
+    info->software = p->deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+static uint32_t count_cores(const struct candidate *c)
+{
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nv = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
+    };
+    VkPhysicalDeviceShaderCorePropertiesAMD amd = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD,
+    };
+    VkPhysicalDeviceProperties2 p = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2 };
+    if (has_extension(c, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) {
+        p.pNext = &nv;
+    } else if (has_extension(c, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) {
+        p.pNext = &amd;
+    }
+    vkGetPhysicalDeviceProperties2(c->physical, &p);
+    return nv.shaderSMCount + amd.shaderEngineCount * amd.shaderArraysPerEngineCount *
+                                  amd.computeUnitsPerShaderArray;
+}
+
+static uint64_t largest_device_heap(VkPhysicalDevice physical)
+{
+    VkPhysicalDeviceMemoryProperties memory;
+    vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < memory.memoryHeapCount; i++) {
+        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) {
+            largest = AG_MAX(largest, memory.memoryHeaps[i].size);
+        }
+    }
+    return largest;
+}
+
+static void describe_properties(struct candidate *c)
+{
+    VkPhysicalDeviceVulkan13Properties v13 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES,
+    };
+    VkPhysicalDeviceVulkan12Properties v12 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
+        .pNext = &v13,
+    };
+    VkPhysicalDeviceVulkan11Properties v11 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
+        .pNext = &v12,
+    };
+    VkPhysicalDeviceProperties2 p = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &v11,
+    };
+    vkGetPhysicalDeviceProperties2(c->physical, &p);
+    const VkPhysicalDeviceLimits *limits = &p.properties.limits;
+    struct ag_gpu_info *info = &c->info;
+    describe_names(info, &p.properties, &v12);
+    info->api_version = p.properties.apiVersion;
+    info->subgroup_size = v11.subgroupSize;
+    info->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
+    info->max_shared_bytes = limits->maxComputeSharedMemorySize;
+    info->max_buffer_bytes = AG_MIN(limits->maxStorageBufferRange, v13.maxBufferSize);
+    info->device_bytes = largest_device_heap(c->physical);
+    info->timestamp_ns = c->timestamp_bits ? (double)limits->timestampPeriod : 0;
+    info->cores = count_cores(c);
+    if (v13.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        c->subgroup_min = v13.minSubgroupSize;
+        c->subgroup_max = v13.maxSubgroupSize;
+    }
+}
+
+static void describe_features(struct candidate *c)
+{
+    bool cooperative = has_extension(c, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    chain_features(&c->features, cooperative);
+    vkGetPhysicalDeviceFeatures2(c->physical, &c->features.core);
+    struct ag_gpu_info *info = &c->info;
+    info->storage16 = c->features.v11.storageBuffer16BitAccess;
+    info->float16 = c->features.v12.shaderFloat16;
+    info->int64 = c->features.core.features.shaderInt64;
+    info->cooperative_matrix = cooperative && c->features.cooperative.matrix;
+    info->memory_budget = has_extension(c, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    info->calibrated = has_extension(c, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
+}
+
+static void describe(struct candidate *c, VkPhysicalDevice physical)
+{
+    c->physical = physical;
+    VkPhysicalDeviceProperties p;
+    vkGetPhysicalDeviceProperties(physical, &p);
+    VkPhysicalDeviceVulkan12Properties no_driver = { 0 };
+    describe_names(&c->info, &p, &no_driver);
+    c->info.api_version = p.apiVersion;
+    get_extensions(c);
+    const char *missing = NULL;
+    if (p.apiVersion < VK_API_VERSION_1_3) {
+        missing = "Vulkan 1.3";
+    } else if (!has_extension(c, VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME)) {
+        missing = VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME;
+    } else if (!get_queue_family(c)) {
+        missing = "a compute queue";
+    }
+    if (missing) {
+        snprintf(c->info.missing, sizeof(c->info.missing), "%s", missing);
+        return;
+    }
+    c->info.usable = true;
+    describe_properties(c);
+    describe_features(c);
+}
+
+// ---- choice ----------------------------------------------------------------------------------
+
+struct candidates {
+    uint32_t n;
+    struct candidate list[MAX_DEVICES]; // best first
+};
+
+static void free_candidates(struct candidates *all)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        ag_free(all->list[i].extensions);
+    }
+    ag_free(all);
+}
+
+static struct candidates *get_candidates(struct ag_gpu *gpu, struct ag_error *err)
+{
+    VkPhysicalDevice devices[MAX_DEVICES];
+    uint32_t n = MAX_DEVICES;
+    VkResult result = vkEnumeratePhysicalDevices(gpu->instance, &n, devices);
+    if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || n == 0) {
+        ag_fail(err, AG_ERR_DEVICE, "no Vulkan device on this machine: " INSTALL_A_DRIVER);
+        return NULL;
+    }
+    struct candidates *all = ag_alloc(sizeof(*all));
+    for (uint32_t i = 0; i < n; i++) { // insertion sort: equals stay in the driver's order
+        struct candidate c = { 0 };
+        describe(&c, devices[i]);
+        uint32_t at = all->n++;
+        for (; at > 0 && type_rank(&all->list[at - 1]) > type_rank(&c); at--) {
+            all->list[at] = all->list[at - 1];
+        }
+        all->list[at] = c;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        all->list[i].info.index = i;
+    }
+    return all;
+}
+
+// "0 'A' (discrete), 1 'B' (software, lacks Vulkan 1.3)"
+static void list_names(const struct candidates *all, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (uint32_t i = 0; i < all->n && used < size; i++) {
+        const struct ag_gpu_info *info = &all->list[i].info;
+        int n = snprintf(out + used, size - used, "%s%u '%.80s' (%s%s%s)", i ? ", " : "", i,
+                         info->name, info->type, info->usable ? "" : ", lacks ", info->missing);
+        used += (size_t)n;
+    }
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (size_t i = 0; text[i]; i++) {
+        size_t n = 0;
+        while (part[n] && tolower((unsigned char)text[i + n]) == tolower((unsigned char)part[n])) {
+            n++;
+        }
+        if (!part[n]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool matches(const struct candidate *c, const char *wanted, uint32_t n)
+{
+    if (!wanted) {
+        return true;
+    }
+    char *end;
+    unsigned long index = strtoul(wanted, &end, 10);
+    if (isdigit((unsigned char)wanted[0]) && !*end && index < n) {
+        return c->info.index == index;
+    }
+    return wanted[0] && contains(c->info.name, wanted); // "4090" is no index here but a name
+}
+
+static const struct candidate *choose(const struct candidates *all,
+                                      const struct ag_gpu_params *params, struct ag_error *err)
+{
+    char names[512];
+    list_names(all, names, sizeof(names));
+    const struct candidate *unusable = NULL, *software = NULL;
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct candidate *c = &all->list[i];
+        if (!matches(c, params->device, all->n)) {
+            continue;
+        }
+        if (!c->info.usable) {
+            unusable = unusable ? unusable : c;
+        } else if (params->require_hardware && c->info.software) {
+            software = software ? software : c;
+        } else {
+            return c;
+        }
+    }
+    if (software) {
+        ag_fail(err, AG_ERR_DEVICE,
+                "'%.80s' is a software device and --require-hardware is set; there are: %.400s",
+                software->info.name, names);
+    } else if (unusable) {
+        ag_fail(err, AG_ERR_DEVICE,
+                "'%.80s' cannot be used, it lacks %s: update its driver; there are: %.400s",
+                unusable->info.name, unusable->info.missing, names);
+    } else {
+        ag_fail(err, AG_ERR_DEVICE,
+                "no GPU has the number or name '%.60s'; there are: %.500s", params->device, names);
+    }
+    return NULL;
+}
+
+int ag_gpu_list(const struct ag_log *log, struct ag_gpu_info *out, int max, struct ag_error *err)
+{
+    struct ag_gpu gpu = { .log = log };
+    struct ag_gpu_params params = { 0 };
+    int n = -1;
+    struct candidates *all = NULL;
+    if (create_instance(&gpu, &params, err) && (all = get_candidates(&gpu, err))) {
+        n = (int)all->n;
+        for (int i = 0; i < AG_MIN(n, max); i++) {
+            out[i] = all->list[i].info;
+        }
+        free_candidates(all);
+    }
+    destroy_instance(&gpu);
+    return n;
+}
+
+// ---- device ----------------------------------------------------------------------------------
+
+// Required ones are part of Vulkan 1.3; the others are switched on where they exist.
+static struct features wanted_features(const struct candidate *c)
+{
+    const struct features *has = &c->features;
+    return (struct features){
+        .core.features.shaderInt64 = has->core.features.shaderInt64,
+        .v11.storageBuffer16BitAccess = has->v11.storageBuffer16BitAccess,
+        .v12.shaderFloat16 = has->v12.shaderFloat16,
+        .v12.timelineSemaphore = VK_TRUE,
+        .v12.hostQueryReset = VK_TRUE,
+        .v12.vulkanMemoryModel = has->v12.vulkanMemoryModel,
+        .v12.vulkanMemoryModelDeviceScope = has->v12.vulkanMemoryModelDeviceScope,
+        .v12.shaderSubgroupExtendedTypes = has->v12.shaderSubgroupExtendedTypes,
+        .v13.synchronization2 = VK_TRUE,
+        .v13.maintenance4 = VK_TRUE,
+        .v13.subgroupSizeControl = VK_TRUE,
+        .v13.computeFullSubgroups = VK_TRUE,
+        .v13.dynamicRendering = VK_TRUE,
+        .cooperative.matrix = has->cooperative.matrix,
+    };
+}
+
+static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool present,
+                          struct ag_error *err)
+{
+    const struct {
+        const char *name;
+        bool enable;
+    } optional[] = {
+        { VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, true },
+        { VK_KHR_SWAPCHAIN_EXTENSION_NAME, present },
+        { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, c->info.memory_budget },
+        { VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
+    };
+    const char *extensions[AG_COUNT(optional)];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < AG_COUNT(optional); i++) {
+        if (optional[i].enable) {
+            extensions[n++] = optional[i].name;
+        }
+    }
+    if (present && !has_extension(c, VK_KHR_SWAPCHAIN_EXTENSION_NAME)) {
+        return ag_fail(err, AG_ERR_DEVICE, "'%s' cannot show a window (no " 
+                       VK_KHR_SWAPCHAIN_EXTENSION_NAME "): run with --headless or another --gpu",
+                       c->info.name);
+    }
+    struct features features = wanted_features(c);
+    chain_features(&features, c->info.cooperative_matrix);
+    float priority = 1;
+    VkDeviceQueueCreateInfo queue = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+        .queueFamilyIndex = c->queue_family,
+        .queueCount = 1,
+        .pQueuePriorities = &priority,
+    };
+    VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = &features.core,
+        .queueCreateInfoCount = 1,
+        .pQueueCreateInfos = &queue,
+        .enabledExtensionCount = n,
+        .ppEnabledExtensionNames = extensions,
+    };
+    VK(vkCreateDevice(c->physical, &info, NULL, &gpu->device));
+    vkGetDeviceQueue(gpu->device, c->queue_family, 0, &gpu->queue);
+    return true;
+
+error:
+    return false;
+}
+
+static bool create_allocator(struct ag_gpu *gpu, struct ag_error *err)
+{
+    VmaVulkanFunctions functions = {
+        .vkGetInstanceProcAddr = vkGetInstanceProcAddr,
+        .vkGetDeviceProcAddr = vkGetDeviceProcAddr,
+    };
+    VmaAllocatorCreateInfo info = {
+        .flags = gpu->info.memory_budget ? VMA_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT : 0,
+        .physicalDevice = gpu->physical,
+        .device = gpu->device,
+        .pVulkanFunctions = &functions,
+        .instance = gpu->instance,
+        .vulkanApiVersion = VK_API_VERSION_1_3,
+    };
+    VK(vmaCreateAllocator(&info, &gpu->allocator));
+    return true;
+
+error:
+    return false;
+}
+
+static bool open_device(struct ag_gpu *gpu, const struct ag_gpu_params *params,
+                        struct ag_error *err)
+{
+    struct candidates *all = get_candidates(gpu, err);
+    const struct candidate *c = all ? choose(all, params, err) : NULL;
+    bool ok = c != NULL;
+    if (ok) {
+        gpu->info = c->info;
+        gpu->physical = c->physical;
+        gpu->queue_family = c->queue_family;
+        gpu->subgroup_min = c->subgroup_min;
+        gpu->subgroup_max = c->subgroup_max;
+        gpu->timestamp_mask = c->timestamp_bits >= 64 ? ~0ull : (1ull << c->timestamp_bits) - 1;
+        ok = create_device(gpu, c, params->present, err);
+    }
+    if (all) {
+        free_candidates(all);
+    }
+    return ok;
+}
+
+struct ag_gpu *ag_gpu_create(const struct ag_log *log, const struct ag_gpu_params *params,
+                             struct ag_error *err)
+{
+    struct ag_gpu *gpu = ag_alloc(sizeof(*gpu));
+    gpu->log = log;
+    pthread_mutex_init(&gpu->lock, NULL);
+    bool ok = create_instance(gpu, params, err) && open_device(gpu, params, err) &&
+              create_allocator(gpu, err) && ag_vk_commands_create(gpu, err) &&
+              ag_vk_cache_create(gpu, params->cache_dir, err);
+    if (!ok) {
+        ag_gpu_destroy(&gpu);
+        return NULL;
+    }
+    ag_verbose(log, "GPU %u: %s, %s (%s %s)%s", gpu->info.index, gpu->info.name, gpu->info.type,
+               gpu->info.driver, gpu->info.driver_info, params->validation ? ", validation on" : "");
+    return gpu;
+}
+
+void ag_gpu_destroy(struct ag_gpu **pgpu)
+{
+    struct ag_gpu *gpu = *pgpu;
+    if (!gpu) {
+        return;
+    }
+    if (gpu->device) {
+        ag_vk_wait_idle(gpu);
+        ag_vk_run_deferred(gpu, true);
+        ag_vk_cache_save(gpu);
+        vkDestroyPipelineCache(gpu->device, gpu->pipeline_cache, NULL);
+        ag_vk_commands_destroy(gpu);
+        vmaDestroyAllocator(gpu->allocator);
+        vkDestroyDevice(gpu->device, NULL);
+    }
+    destroy_instance(gpu);
+    pthread_mutex_destroy(&gpu->lock);
+    ag_free(gpu->deferred);
+    ag_free(gpu->cache_path);
+    ag_free(gpu);
+    *pgpu = NULL;
+}
+
+const struct ag_gpu_info *ag_gpu_get_info(const struct ag_gpu *gpu)
+{
+    return &gpu->info;
+}
+
+struct ag_gpu_counters ag_gpu_get_counters(const struct ag_gpu *gpu)
+{
+    struct ag_gpu_counters counters = gpu->counters;
+    counters.validation_messages = atomic_load(&gpu->validation_messages);
+    counters.allocations = atomic_load(&gpu->allocations);
+    counters.device_bytes_used = atomic_load(&gpu->device_bytes_used);
+    return counters;
+}

@@ -1,0 +1,112 @@
+#include "vk.h"
+
+#include <assert.h>
+
+// Timestamps: a pair around each entry of a stage, read late and without waiting.
+
+void ag_cmd_stage_begin(struct ag_cmd *cmd, enum ag_stage stage)
+{
+    assert(cmd->recording && !cmd->in_stage);
+    cmd->in_stage = true;
+    ag_vk_label_begin(cmd, ag_stage_name(stage));
+    cmd->overflow = cmd->overflow || cmd->n_stages == AG_COUNT(cmd->stages);
+    if (cmd->queries && !cmd->overflow) {
+        cmd->stages[cmd->n_stages] = (uint8_t)stage;
+        vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
+                             cmd->n_stages * 2);
+    }
+}
+
+void ag_cmd_stage_end(struct ag_cmd *cmd)
+{
+    assert(cmd->recording && cmd->in_stage);
+    cmd->in_stage = false;
+    if (cmd->queries && !cmd->overflow) {
+        vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
+                             cmd->n_stages * 2 + 1);
+        cmd->n_stages++;
+    }
+    ag_vk_label_end(cmd);
+}
+
+static int64_t to_ns(const struct ag_gpu *gpu, uint64_t ticks)
+{
+    // long double: absolute times of a device that runs for months need more than 53 bits
+    return (int64_t)((long double)ticks * (long double)gpu->info.timestamp_ns);
+}
+
+// Adds up the stages; false: some value is not there.
+static bool read_stages(const struct ag_cmd *cmd, struct ag_gpu_times *out)
+{
+    const struct ag_gpu *gpu = cmd->gpu;
+    struct {
+        uint64_t ticks, available;
+    } q[AG_MAX_QUERIES];
+    if (!cmd->queries || cmd->overflow) {
+        return false;
+    }
+    if (cmd->n_stages == 0) {
+        return true;
+    }
+    VkResult result = vkGetQueryPoolResults(
+        gpu->device, cmd->queries, 0, cmd->n_stages * 2, sizeof(q), q, sizeof(q[0]),
+        VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
+    if (result != VK_SUCCESS) {
+        return false;
+    }
+    uint64_t first = q[0].ticks & gpu->timestamp_mask;
+    for (uint32_t i = 0; i < cmd->n_stages; i++) {
+        if (!q[i * 2].available || !q[i * 2 + 1].available) {
+            return false;
+        }
+        uint64_t ticks = (q[i * 2 + 1].ticks - q[i * 2].ticks) & gpu->timestamp_mask;
+        out->stage_ns[cmd->stages[i]] += to_ns(gpu, ticks);
+    }
+    uint64_t span = (q[cmd->n_stages * 2 - 1].ticks - first) & gpu->timestamp_mask;
+    out->begin_ns = to_ns(gpu, first);
+    out->end_ns = out->begin_ns + to_ns(gpu, span);
+    return true;
+}
+
+void ag_vk_collect_times(struct ag_cmd *cmd)
+{
+    struct ag_gpu *gpu = cmd->gpu;
+    if (!cmd->wants_times || !cmd->value) {
+        return;
+    }
+    cmd->wants_times = false;
+    struct ag_gpu_times times = { 0 };
+    bool complete = read_stages(cmd, &times);
+    if (!complete) {
+        times = (struct ag_gpu_times){ .dropped = true };
+    }
+    times.frame_id = cmd->frame_id;
+    times.value = cmd->value;
+    if (gpu->n_times == AG_MAX_TIMES) { // nobody asks: forget the oldest
+        gpu->first_time = (gpu->first_time + 1) % AG_MAX_TIMES;
+        gpu->n_times--;
+    }
+    gpu->times[(gpu->first_time + gpu->n_times++) % AG_MAX_TIMES] = times;
+}
+
+bool ag_gpu_poll_times(struct ag_gpu *gpu, struct ag_gpu_times *out)
+{
+    if (gpu->n_times == 0) {
+        struct ag_cmd *oldest = NULL;
+        for (uint32_t i = 0; i < AG_CMD_SLOTS; i++) {
+            struct ag_cmd *cmd = &gpu->slots[i];
+            bool waiting = cmd->wants_times && !cmd->recording && cmd->value;
+            if (waiting && (!oldest || cmd->value < oldest->value)) {
+                oldest = cmd;
+            }
+        }
+        if (!oldest || !ag_gpu_done(gpu, oldest->value)) {
+            return false;
+        }
+        ag_vk_collect_times(oldest);
+    }
+    *out = gpu->times[gpu->first_time];
+    gpu->first_time = (gpu->first_time + 1) % AG_MAX_TIMES;
+    gpu->n_times--;
+    return true;
+}
