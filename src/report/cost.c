@@ -1,0 +1,24 @@
+#include "autogaze/report.h"
+
+#include <math.h>
+
+// A transformer layer of width w over n tokens: 12 w^2 multiply-adds a token in its linear layers
+// (4 w^2 attention, 8 w^2 MLP) and 2 n w a token in scores and sums; 2 FLOP a multiply-add.
+double ag_vit_gflop(double n)
+{
+    const double layers = 12, w = 768;
+    return layers * (24 * n * w * w + 4 * n * n * w) / 1e9;
+}
+
+struct ag_cost ag_cost_of(double tokens, const struct ag_layout *layout)
+{
+    struct ag_cost c = { .tokens = tokens };
+    if (layout->n_grids) {
+        const struct ag_grid *finest = &layout->grid[layout->n_grids - 1];
+        c.dense = layout->cells;
+        c.finest = finest->cols * finest->rows;
+    }
+    c.reduction = tokens > 0 ? c.finest / tokens : INFINITY;
+    c.encoder_gflop_saved = ag_vit_gflop(c.finest) - ag_vit_gflop(tokens);
+    return c;
+}
