@@ -32,6 +32,16 @@ void ag_ref_preprocess(const struct ag_preprocess_config *c, const uint8_t *src,
 // Plain bilinear, half-pixel centres, no antialias (M7.2 grid resize): f32 [3][h][w] -> [3][nh][nw].
 void ag_ref_bilinear(const float *src, uint32_t width, uint32_t height, float *dst,
                      uint32_t new_width, uint32_t new_height);
+
+// Colour conversion in integers: v = three components widened to 16 bits,
+//     level i = (bias[i] + m[i][0] v[0] + m[i][1] v[1] + m[i][2] v[2] + half) >> COLOR_SHIFT
+// clamped to 0..255 (color_args.h). Within 1 level of the exact formula at any depth.
+struct ag_color_matrix {
+    uint32_t components;      // that are read: 3, grey 1
+    int32_t m[3][3], bias[3];
+    int32_t alpha;            // factor of component 3; 0: opaque
+};
+void ag_ref_color_matrix(const struct pixel_layout *layout, struct ag_color_matrix *out);
 // Samples of any layout -> RGBA8 upright picture: twin of the colour conversion shader.
 void ag_ref_picture(const struct ag_frame *frame, uint8_t *rgba);
 

@@ -1,0 +1,1 @@
+ag_test(preprocess_ref MODULES reference base)
