@@ -52,8 +52,8 @@ static void runs_a_kernel(void **state)
     struct ag_cmd *cmd = test_gpu_begin(gpu);
     ag_cmd_fill(cmd, out, 0, sizeof(words) + 4, 0xabcd1234);
     ag_cmd_barrier(cmd);
-    ag_dispatch(cmd, scale, AG_BIND({ in }, { out }), &args, sizeof(args),
-                AG_DIV_UP(N, GROUP), 1, 1);
+    ag_dispatch(cmd, scale, AG_BIND({ in }, { out }), &args, sizeof(args), AG_DIV_UP(N, GROUP), 1,
+                1);
     ag_dispatch(cmd, scale, AG_BIND({ in }, { out }), &args, sizeof(args), 0, 1, 1);
     test_gpu_finish(gpu, cmd);
     uint32_t results[N + 1];
@@ -430,9 +430,9 @@ static void errors_say_what_to_do(void **state)
     expect_no_gpu(&(struct ag_gpu_params){ .device = "" }, "there are: ");
     expect_no_gpu(&(struct ag_gpu_params){ .device = "999999" }, "number or name '999999'");
     const char *window[] = { "VK_KHR_no_such_surface" };
-    expect_no_gpu(&(struct ag_gpu_params){ .instance_extensions = window,
-                                           .n_instance_extensions = 1 },
-                  "VK_KHR_no_such_surface");
+    expect_no_gpu(
+        &(struct ag_gpu_params){ .instance_extensions = window, .n_instance_extensions = 1 },
+        "VK_KHR_no_such_surface");
     if (first.software) { // best first: there is no hardware
         expect_no_gpu(&(struct ag_gpu_params){ .require_hardware = true }, "is a software device");
     }
@@ -526,9 +526,9 @@ static int run_with_cache(const char *dir, const char *text)
     struct listener listener = { .text = text };
     struct ag_log log = { .level = AG_LOG_VERBOSE, .sink = listen, .user = &listener };
     struct ag_error err = { 0 };
-    struct ag_gpu_params params = {
-        .device = getenv("AUTOGAZE_TEST_GPU"), .validation = true, .cache_dir = dir
-    };
+    struct ag_gpu_params params = { .device = getenv("AUTOGAZE_TEST_GPU"),
+                                    .validation = true,
+                                    .cache_dir = dir };
     struct ag_gpu *gpu = ag_gpu_create(&log, &params, &err);
     TEST_OK(gpu, err);
     struct ag_kernel *k = test_gpu_kernel(gpu, &ag_shaders_gputest, "count", AG_CONSTANTS(64));

@@ -47,12 +47,14 @@ struct ag_gpu_info {
     uint64_t max_buffer_bytes; // largest storage buffer range
     uint64_t device_bytes;    // size of the largest device-local heap
     double timestamp_ns;      // a tick; 0: no timestamps
-    // optional faster rungs
+    // Optional faster rungs, enabled where they exist (cooperative_matrix: VK_KHR_cooperative_matrix;
+    // calibrated: VK_EXT_calibrated_timestamps, reported only).
     bool storage16, float16, int64, cooperative_matrix, memory_budget, calibrated;
     uint32_t cores;           // streaming multiprocessors / compute units where known, else 0
 };
 
-// All devices, best first. Returns their number (at most max written) or -1 with *err.
+// All devices, best first. Returns their number (at most max written) or -1 with *err
+// (AG_ERR_DEVICE: no loader, no driver). Not while a struct ag_gpu is alive.
 int ag_gpu_list(const struct ag_log *log, struct ag_gpu_info *out, int max, struct ag_error *err);
 
 struct ag_gpu *ag_gpu_create(const struct ag_log *log, const struct ag_gpu_params *params,
@@ -86,9 +88,9 @@ struct ag_buffer {            // read-only for callers
     enum ag_memory memory;
     void *data;               // mapping; NULL for AG_MEM_DEVICE
 };
-// `name` shows in captures and validation messages ("model/kv"). size > 0. New DEVICE memory is
-// undefined; clear it with ag_cmd_fill. AG_ERR_DEVICE with needed and available bytes if it does
-// not fit.
+// `name` shows in captures and validation messages ("model/kv"). size > 0 and at most the device's
+// max_buffer_bytes, so that every buffer can be bound as a whole. New DEVICE memory is undefined;
+// clear it with ag_cmd_fill. AG_ERR_DEVICE with needed and available bytes if it does not fit.
 struct ag_buffer *ag_buffer_create(struct ag_gpu *gpu, enum ag_memory memory, uint64_t size,
                                    const char *name, struct ag_error *err);
 void ag_buffer_destroy(struct ag_gpu *gpu, struct ag_buffer **buffer);
@@ -145,7 +147,8 @@ void ag_kernel_destroy(struct ag_gpu *gpu, struct ag_kernel **kernel);
 #define AG_CMD_SLOTS 8
 struct ag_cmd;
 // Starts recording. Blocks (counted) only if the oldest of the AG_CMD_SLOTS is still running.
-// `frame_id` comes back with the GPU times. NULL: device lost (*err).
+// `frame_id` comes back with the GPU times. A submission starts with a barrier behind all earlier
+// ones. Every begun command must be submitted. NULL: device lost (*err).
 struct ag_cmd *ag_cmd_begin(struct ag_gpu *gpu, uint64_t frame_id, struct ag_error *err);
 // Returns the timeline value, 0 on failure (*err: AG_ERR_DEVICE_LOST).
 uint64_t ag_cmd_submit(struct ag_cmd *cmd, struct ag_error *err);
@@ -182,14 +185,15 @@ void ag_cmd_stage_begin(struct ag_cmd *cmd, enum ag_stage stage);
 void ag_cmd_stage_end(struct ag_cmd *cmd);
 
 // ---- completion ------------------------------------------------------------------------------
-bool ag_gpu_done(struct ag_gpu *gpu, uint64_t value);
+bool ag_gpu_done(struct ag_gpu *gpu, uint64_t value); // stays false after a device loss
 // Blocks until `value` has passed. false: device lost.
 bool ag_gpu_wait(struct ag_gpu *gpu, uint64_t value, struct ag_error *err);
 // Runs `fn(object)` on the render thread once everything submitted so far is done.
 void ag_gpu_defer(struct ag_gpu *gpu, void (*fn)(void *object), void *object);
 
 // GPU times of a finished submission, oldest first; false: none is ready. Never waits; a
-// submission whose queries are not available is dropped and counted in `dropped`.
+// submission whose times are not available (no timestamps on this device, more than 64 stage
+// entries) comes with `dropped` set and zeros. Up to 64 are kept for a caller that asks rarely.
 struct ag_gpu_times {
     uint64_t frame_id, value;
     int64_t stage_ns[AG_STAGE_COUNT]; // 0: the stage did not run

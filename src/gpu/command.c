@@ -94,8 +94,11 @@ struct ag_cmd *ag_cmd_begin(struct ag_gpu *gpu, uint64_t frame_id, struct ag_err
     pthread_mutex_lock(&gpu->lock);
     gpu->recording++;
     pthread_mutex_unlock(&gpu->lock);
-    // What earlier submissions wrote: callers need not think about where a submission ended.
-    ag_cmd_barrier(cmd);
+    // After all earlier submissions, their draws included: callers need not think about where a
+    // submission ended.
+    ag_vk_barrier(cmd, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, VK_ACCESS_2_MEMORY_WRITE_BIT,
+                  VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT,
+                  VK_ACCESS_2_MEMORY_READ_BIT | VK_ACCESS_2_MEMORY_WRITE_BIT);
     return cmd;
 
 error:
@@ -186,16 +189,18 @@ void ag_vk_cmd_signal(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStage
 
 // ---- barriers and copies ---------------------------------------------------------------------
 
-static void barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 dst_stages, VkAccessFlags2 dst_access)
+#define COMPUTE_AND_TRANSFER                                                                       \
+    (VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT)
+#define WRITES (VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT)
+
+void ag_vk_barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 src_stages, VkAccessFlags2 src_access,
+                   VkPipelineStageFlags2 dst_stages, VkAccessFlags2 dst_access)
 {
     assert(cmd->recording);
     VkMemoryBarrier2 memory = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        // indirect reads stand here so that arguments may be written again after their use
-        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
-                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT |
-                        VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT,
-        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
+        .srcStageMask = src_stages,
+        .srcAccessMask = src_access,
         .dstStageMask = dst_stages,
         .dstAccessMask = dst_access,
     };
@@ -209,17 +214,17 @@ static void barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 dst_stages, VkAcce
 
 void ag_cmd_barrier(struct ag_cmd *cmd)
 {
-    barrier(cmd,
-            VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT |
-                VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT,
-            VK_ACCESS_2_SHADER_READ_BIT | VK_ACCESS_2_SHADER_WRITE_BIT |
-                VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT |
-                VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT);
+    // Indirect reads stand among the sources so that arguments may be written again after use.
+    ag_vk_barrier(cmd, COMPUTE_AND_TRANSFER | VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT, WRITES,
+                  COMPUTE_AND_TRANSFER | VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT,
+                  WRITES | VK_ACCESS_2_SHADER_READ_BIT | VK_ACCESS_2_TRANSFER_READ_BIT |
+                      VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT);
 }
 
 void ag_cmd_host_barrier(struct ag_cmd *cmd)
 {
-    barrier(cmd, VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
+    ag_vk_barrier(cmd, COMPUTE_AND_TRANSFER, WRITES, VK_PIPELINE_STAGE_2_HOST_BIT,
+                  VK_ACCESS_2_HOST_READ_BIT);
 }
 
 void ag_cmd_copy(struct ag_cmd *cmd, const struct ag_buffer *dst, uint64_t dst_offset,
@@ -370,8 +375,7 @@ void ag_gpu_defer(struct ag_gpu *gpu, void (*fn)(void *object), void *object)
         gpu->first_deferred = 0;
         if (gpu->n_deferred * 2 >= gpu->max_deferred) {
             gpu->max_deferred = AG_MAX(256, gpu->max_deferred * 2);
-            gpu->deferred =
-                ag_realloc(gpu->deferred, gpu->max_deferred * sizeof(gpu->deferred[0]));
+            gpu->deferred = ag_realloc(gpu->deferred, gpu->max_deferred * sizeof(gpu->deferred[0]));
         }
     }
     // Commands being recorded may use the object: wait for them, too.

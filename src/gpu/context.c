@@ -57,9 +57,9 @@ static bool check_loader(struct ag_error *err)
                        "no Vulkan loader (libvulkan.so.1) on this machine: " INSTALL_A_DRIVER);
     }
     if (volkGetInstanceVersion() < VK_API_VERSION_1_3) {
-        return ag_fail(err, AG_ERR_DEVICE,
-                       "the Vulkan loader is older than 1.3: update libvulkan1, then "
-                       INSTALL_A_DRIVER);
+        return ag_fail(
+            err, AG_ERR_DEVICE,
+            "the Vulkan loader is older than 1.3: update libvulkan1, then " INSTALL_A_DRIVER);
     }
     return true;
 }
@@ -69,8 +69,9 @@ static bool check_instance_extensions(const struct ag_gpu_params *params, struct
     for (uint32_t i = 0; i < params->n_instance_extensions; i++) {
         if (!has_instance_extension(params->instance_extensions[i])) {
             return ag_fail(err, AG_ERR_DEVICE,
-                           "no window: the Vulkan drivers here lack %s; run with --headless or "
-                           INSTALL_A_DRIVER, params->instance_extensions[i]);
+                           "no window: the Vulkan drivers here lack %s; run with --headless "
+                           "or " INSTALL_A_DRIVER,
+                           params->instance_extensions[i]);
         }
     }
     return true;
@@ -85,7 +86,7 @@ static bool create_instance(struct ag_gpu *gpu, const struct ag_gpu_params *para
     if (params->validation && !has_layer(VALIDATION_LAYER)) {
         return ag_fail(err, AG_ERR_DEVICE,
                        VALIDATION_LAYER " is not installed: install vulkan-validationlayers or "
-                       "run without validation");
+                                        "run without validation");
     }
     const char *extensions[MAX_EXTENSIONS];
     uint32_t n = params->n_instance_extensions;
@@ -93,8 +94,8 @@ static bool create_instance(struct ag_gpu *gpu, const struct ag_gpu_params *para
     for (uint32_t i = 0; i < n; i++) {
         extensions[i] = params->instance_extensions[i];
     }
-    gpu->debug_utils = params->validation ||
-                       has_instance_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+    gpu->debug_utils =
+        params->validation || has_instance_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
     if (gpu->debug_utils) {
         extensions[n++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
     }
@@ -104,7 +105,8 @@ static bool create_instance(struct ag_gpu *gpu, const struct ag_gpu_params *para
         .apiVersion = VK_API_VERSION_1_3,
     };
     VkDebugUtilsMessengerCreateInfoEXT messenger = ag_vk_messenger_info(gpu);
-    VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    VkValidationFeatureEnableEXT enable =
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
     VkValidationFeaturesEXT features = {
         .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
         .pNext = &messenger, // what happens while the instance is made and destroyed
@@ -123,8 +125,7 @@ static bool create_instance(struct ag_gpu *gpu, const struct ag_gpu_params *para
     };
     VkResult result = vkCreateInstance(&info, NULL, &gpu->instance);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
-        return ag_fail(err, AG_ERR_DEVICE,
-                       "no Vulkan driver on this machine: " INSTALL_A_DRIVER);
+        return ag_fail(err, AG_ERR_DEVICE, "no Vulkan driver on this machine: " INSTALL_A_DRIVER);
     }
     VK(result);
     volkLoadInstance(gpu->instance);
@@ -224,10 +225,11 @@ static bool get_queue_family(struct candidate *c)
     return found;
 }
 
+// In order of preference.
 static const struct {
     VkPhysicalDeviceType type;
     const char *name;
-} types[] = { // in order of preference
+} types[] = {
     { VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, "discrete" },
     { VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, "integrated" },
     { VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, "virtual" },
@@ -239,7 +241,7 @@ static const struct {
     uint32_t id;
     const char *name;
 } vendors[] = {
-    { 0x1002, "AMD" }, { 0x10de, "NVIDIA" }, { 0x8086, "Intel" },     { 0x13b5, "ARM" },
+    { 0x1002, "AMD" },      { 0x10de, "NVIDIA" }, { 0x8086, "Intel" },     { 0x13b5, "ARM" },
     { 0x5143, "Qualcomm" }, { 0x106b, "Apple" },  { 0x1414, "Microsoft" }, { 0x10005, "Mesa" },
 };
 
@@ -288,8 +290,8 @@ static uint32_t count_cores(const struct candidate *c)
         p.pNext = &amd;
     }
     vkGetPhysicalDeviceProperties2(c->physical, &p);
-    return nv.shaderSMCount + amd.shaderEngineCount * amd.shaderArraysPerEngineCount *
-                                  amd.computeUnitsPerShaderArray;
+    return nv.shaderSMCount +
+           amd.shaderEngineCount * amd.shaderArraysPerEngineCount * amd.computeUnitsPerShaderArray;
 }
 
 static uint64_t largest_device_heap(VkPhysicalDevice physical)
@@ -488,8 +490,8 @@ static const struct candidate *choose(const struct candidates *all,
                 "'%.80s' cannot be used, it lacks %s: update its driver; there are: %.400s",
                 unusable->info.name, unusable->info.missing, names);
     } else {
-        ag_fail(err, AG_ERR_DEVICE,
-                "no GPU has the number or name '%.60s'; there are: %.500s", params->device, names);
+        ag_fail(err, AG_ERR_DEVICE, "no GPU has the number or name '%.60s'; there are: %.500s",
+                params->device, names);
     }
     return NULL;
 }
@@ -541,22 +543,23 @@ static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool pr
     const struct {
         const char *name;
         bool enable;
-    } optional[] = {
+    } wanted[] = {
         { VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, true },
         { VK_KHR_SWAPCHAIN_EXTENSION_NAME, present },
         { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, c->info.memory_budget },
         { VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
     };
-    const char *extensions[AG_COUNT(optional)];
+    const char *extensions[AG_COUNT(wanted)];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < AG_COUNT(optional); i++) {
-        if (optional[i].enable) {
-            extensions[n++] = optional[i].name;
+    for (uint32_t i = 0; i < AG_COUNT(wanted); i++) {
+        if (wanted[i].enable) {
+            extensions[n++] = wanted[i].name;
         }
     }
     if (present && !has_extension(c, VK_KHR_SWAPCHAIN_EXTENSION_NAME)) {
-        return ag_fail(err, AG_ERR_DEVICE, "'%s' cannot show a window (no " 
-                       VK_KHR_SWAPCHAIN_EXTENSION_NAME "): run with --headless or another --gpu",
+        return ag_fail(err, AG_ERR_DEVICE,
+                       "'%s' cannot show a window (no " VK_KHR_SWAPCHAIN_EXTENSION_NAME
+                       "): run with --headless or another --gpu",
                        c->info.name);
     }
     struct features features = wanted_features(c);
@@ -640,7 +643,8 @@ struct ag_gpu *ag_gpu_create(const struct ag_log *log, const struct ag_gpu_param
         return NULL;
     }
     ag_verbose(log, "GPU %u: %s, %s (%s %s)%s", gpu->info.index, gpu->info.name, gpu->info.type,
-               gpu->info.driver, gpu->info.driver_info, params->validation ? ", validation on" : "");
+               gpu->info.driver, gpu->info.driver_info,
+               params->validation ? ", validation on" : "");
     return gpu;
 }
 

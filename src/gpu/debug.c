@@ -62,9 +62,10 @@ bool ag_vk_alive(const struct ag_gpu *gpu, struct ag_error *err)
     if (!gpu->lost) {
         return true;
     }
-    return ag_fail(err, AG_ERR_DEVICE_LOST,
-                   "the GPU '%s' was lost while running; look at the kernel's log, then start again",
-                   gpu->info.name);
+    return ag_fail(
+        err, AG_ERR_DEVICE_LOST,
+        "the GPU '%s' was lost while running; look at the kernel's log, then start again",
+        gpu->info.name);
 }
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,

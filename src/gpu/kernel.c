@@ -115,12 +115,15 @@ struct ag_kernel *ag_kernel_create(struct ag_gpu *gpu, const struct ag_kernel_pa
 {
     const struct ag_shader *shader = ag_shader_find(params->library, params->name);
     if (!shader) {
-        ag_fail(err, AG_ERR_DEVICE, "no kernel '%s' in the shaders of '%s'; is it listed in its "
-                "kernels.cmake?", params->name, params->library->folder);
+        ag_fail(err, AG_ERR_DEVICE,
+                "no kernel '%s' in the shaders of '%s'; is it listed in its "
+                "kernels.cmake?",
+                params->name, params->library->folder);
         return NULL;
     }
     bool required = params->subgroup != 0;
-    if (required && (params->subgroup < gpu->subgroup_min || params->subgroup > gpu->subgroup_max)) {
+    if (required &&
+        (params->subgroup < gpu->subgroup_min || params->subgroup > gpu->subgroup_max)) {
         ag_fail(err, AG_ERR_DEVICE, "kernel '%s' wants subgroups of %u, '%s' offers %u to %u",
                 params->name, params->subgroup, gpu->info.name, gpu->subgroup_min,
                 gpu->subgroup_max);

@@ -38,7 +38,8 @@ static uint32_t device_heap(const struct ag_gpu *gpu)
     for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
         bool local = memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
         bool best_local = memory->memoryHeaps[best].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
-        if (local && (!best_local || memory->memoryHeaps[i].size > memory->memoryHeaps[best].size)) {
+        if (local &&
+            (!best_local || memory->memoryHeaps[i].size > memory->memoryHeaps[best].size)) {
             best = i;
         }
     }
@@ -144,8 +145,8 @@ static bool copy_and_wait(struct ag_gpu *gpu, const struct ag_buffer *dst, uint6
     return value && ag_gpu_wait(gpu, value, err);
 }
 
-bool ag_buffer_load(struct ag_gpu *gpu, struct ag_buffer *buffer, uint64_t offset,
-                    const void *data, uint64_t size, struct ag_error *err)
+bool ag_buffer_load(struct ag_gpu *gpu, struct ag_buffer *buffer, uint64_t offset, const void *data,
+                    uint64_t size, struct ag_error *err)
 {
     assert(ag_vk_inside(buffer, offset, size));
     if (size == 0) {

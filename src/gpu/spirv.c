@@ -110,8 +110,8 @@ static uint32_t decoration(const struct module *m, uint32_t id, uint32_t which)
 static uint32_t member_offset(const struct module *m, uint32_t id, uint32_t member)
 {
     for (const uint32_t *op = first(m); op; op = next(m, op)) {
-        if (opcode(op) == OP_MEMBER_DECORATE && length(op) >= 5 && op[1] == id &&
-            op[2] == member && op[3] == DECORATION_OFFSET) {
+        if (opcode(op) == OP_MEMBER_DECORATE && length(op) >= 5 && op[1] == id && op[2] == member &&
+            op[3] == DECORATION_OFFSET) {
             return op[4];
         }
     }
@@ -174,9 +174,11 @@ static bool reflect_push(const struct module *m, uint32_t id, struct ag_spirv_in
         out->push_bytes = AG_MAX(out->push_bytes, member->offset + member->bytes);
     }
     out->n_members = n;
-    return ok || ag_fail(err, AG_ERR_DEVICE,
-                         "shader '%s': its push block must be a struct of scalars, vectors and arrays "
-                         "in at most %d bytes", m->shader->name, AG_MAX_PUSH_BYTES);
+    return ok ||
+           ag_fail(err, AG_ERR_DEVICE,
+                   "shader '%s': its push block must be a struct of scalars, vectors and arrays "
+                   "in at most %d bytes",
+                   m->shader->name, AG_MAX_PUSH_BYTES);
 }
 
 static bool reflect_buffer(const struct module *m, uint32_t id, struct ag_spirv_info *out,
@@ -187,7 +189,8 @@ static bool reflect_buffer(const struct module *m, uint32_t id, struct ag_spirv_
     if (set != 0 || binding >= AG_MAX_BINDINGS) {
         return ag_fail(err, AG_ERR_DEVICE,
                        "shader '%s': storage buffers must be in set 0 with bindings below %d, one "
-                       "is in set %u, binding %u", m->shader->name, AG_MAX_BINDINGS, set, binding);
+                       "is in set %u, binding %u",
+                       m->shader->name, AG_MAX_BINDINGS, set, binding);
     }
     out->n_bindings = AG_MAX(out->n_bindings, binding + 1);
     return true;
@@ -206,7 +209,8 @@ static bool reflect_variable(const struct module *m, const uint32_t *op, struct 
     case CLASS_UNIFORM_CONSTANT:
         return ag_fail(err, AG_ERR_DEVICE,
                        "shader '%s' uses a uniform block, image or sampler; kernels have storage "
-                       "buffers and push constants only", m->shader->name);
+                       "buffers and push constants only",
+                       m->shader->name);
     default: // inputs, workgroup memory, privates
         return true;
     }

@@ -42,14 +42,14 @@ struct ag_cmd {
     VkCommandBuffer buffer;
     VkQueryPool queries; // VK_NULL_HANDLE: no timestamps
     bool recording;
-    uint64_t value;      // of the last submission, 0: none yet
+    uint64_t value; // of the last submission, 0: none yet
     uint64_t frame_id;
     const struct ag_kernel *bound;
 
     uint8_t stages[AG_MAX_QUERIES / 2]; // enum ag_stage of query pair i
     uint32_t n_stages;
-    bool in_stage;  // between stage_begin and stage_end
-    bool overflow;  // a stage got no queries
+    bool in_stage;    // between stage_begin and stage_end
+    bool overflow;    // a stage got no queries
     bool wants_times; // finished times have not been collected
 
     VkSemaphoreSubmitInfo waits[AG_MAX_SEMAPHORES], signals[AG_MAX_SEMAPHORES + 1];
@@ -65,7 +65,7 @@ struct ag_deferred {
 struct ag_gpu {
     const struct ag_log *log;
     struct ag_gpu_info info;
-    char *cache_path; // NULL: none
+    char *cache_path;    // NULL: none
     uint64_t cache_hash; // of the data as loaded
     bool debug_utils;
 
@@ -93,8 +93,8 @@ struct ag_gpu {
     atomic_bool lost; // sticky
     atomic_uint_fast64_t validation_messages, allocations, device_bytes_used;
     pthread_mutex_t lock;
-    uint64_t submitted;  // under lock: newest timeline value
-    uint32_t recording;  // under lock: commands begun and not submitted
+    uint64_t submitted;           // under lock: newest timeline value
+    uint32_t recording;           // under lock: commands begun and not submitted
     struct ag_deferred *deferred; // under lock: first come first out
     uint32_t first_deferred, n_deferred, max_deferred;
 };
@@ -125,6 +125,10 @@ bool ag_vk_commands_create(struct ag_gpu *gpu, struct ag_error *err);
 void ag_vk_commands_destroy(struct ag_gpu *gpu);
 // For present/ and hud/: the command buffer to record graphics into (inside the same ring).
 VkCommandBuffer ag_vk_command_buffer(struct ag_cmd *cmd);
+// One memory barrier, for draws (ag_cmd_barrier knows compute and transfer only). Earlier
+// submissions need none: every submission starts behind all of them.
+void ag_vk_barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 src_stages, VkAccessFlags2 src_access,
+                   VkPipelineStageFlags2 dst_stages, VkAccessFlags2 dst_access);
 // Binary semaphores of the swapchain; at most AG_MAX_SEMAPHORES each per submission.
 void ag_vk_cmd_wait(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStageFlags2 stage);
 void ag_vk_cmd_signal(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStageFlags2 stage);
