@@ -64,6 +64,8 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
 void ag_pipeline_force_keyframe(struct ag_pipeline *p);
 void ag_pipeline_reset_context(struct ag_pipeline *p); // model's past and canvas become unknown
 void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused);
+bool ag_pipeline_paused(const struct ag_pipeline *p);
+void ag_pipeline_step(struct ag_pipeline *p); // paused: the next tick takes one frame
 bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *err);
 
 // Facts for HUD and summary. Pointers inside stay valid while the pipeline lives.

@@ -1,0 +1,78 @@
+// A run without a window: every frame once, numbers at the end.
+#include "session.h"
+
+#include <stdio.h>
+
+static void progress(const struct session *s, uint64_t composed, int64_t *next_ns)
+{
+    int64_t now = ag_now_ns();
+    if (now < *next_ns) {
+        return;
+    }
+    *next_ns = now + 2000000000;
+    uint64_t total = (uint64_t)s->config->frames + (uint64_t)s->config->warmup_frames;
+    if (s->config->frames) {
+        ag_info(s->log, "frame %llu of %llu", (unsigned long long)composed,
+                (unsigned long long)total);
+    } else {
+        ag_info(s->log, "frame %llu", (unsigned long long)composed);
+    }
+}
+
+static bool run(struct session *s, bool *complete, struct ag_error *err)
+{
+    uint64_t composed = 0;
+    int64_t next_ns = ag_now_ns() + 2000000000;
+    while (!session_done(s, composed)) {
+        if (app_interrupted()) {
+            *complete = false;
+            return true;
+        }
+        switch (ag_pipeline_tick(s->pipeline, 100000000, err)) {
+        case AG_TICK_FRAME:
+            composed++;
+            break;
+        case AG_TICK_NONE:
+            break;
+        case AG_TICK_END:
+            return true;
+        case AG_TICK_ERROR:
+            *complete = false;
+            return false;
+        }
+        session_collect(s);
+        progress(s, composed, &next_ns);
+    }
+    return true;
+}
+
+int app_run_headless(const struct ag_log *log, const struct ag_config *config, int64_t start_ns,
+                     struct ag_error *err)
+{
+    struct session s;
+    bool complete = true, ok = false;
+    struct ag_pipeline *pipeline = NULL;
+    struct ag_gpu *gpu = ag_gpu_create(log,
+                                       &(struct ag_gpu_params){
+                                           .device = config->gpu,
+                                           .require_hardware = config->require_hardware,
+                                           .validation = config->validation,
+                                           .cache_dir = app_cache_dir(),
+                                       },
+                                       err);
+    if (!gpu) {
+        return err->status;
+    }
+    pipeline = ag_pipeline_create(log, config, gpu, err);
+    if (pipeline && session_begin(&s, log, config, pipeline, start_ns, err)) {
+        ok = run(&s, &complete, err);
+        ok = session_finish(&s, complete, err) && ok;
+    }
+    ag_pipeline_destroy(&pipeline);
+    if (ok && config->validation && ag_gpu_get_counters(gpu).validation_messages) {
+        ok = ag_fail(err, AG_ERR_DEVICE, "the validation layers had %llu messages",
+                     (unsigned long long)ag_gpu_get_counters(gpu).validation_messages);
+    }
+    ag_gpu_destroy(&gpu);
+    return ok ? AG_OK : (int)err->status;
+}

@@ -1,0 +1,135 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool session_begin(struct session *s, const struct ag_log *log, const struct ag_config *config,
+                   struct ag_pipeline *pipeline, int64_t start_ns, struct ag_error *err)
+{
+    *s = (struct session){
+        .log = log,
+        .config = config,
+        .pipeline = pipeline,
+        .start_ns = start_ns,
+    };
+    s->stats = ag_stats_create(&(struct ag_stats_params){
+        .window = config->frames ? (uint32_t)AG_CLAMP(config->frames, 16, 100000) : 0,
+        .ema_alpha = config->ema_alpha,
+    });
+    if (config->trace) {
+        s->trace = ag_trace_open(config->trace, err);
+        if (!s->trace) {
+            session_abandon(s);
+            return false;
+        }
+    }
+    return true;
+}
+
+void session_collect(struct session *s)
+{
+    struct ag_frame_report r;
+    while (ag_pipeline_next_report(s->pipeline, &r)) {
+        if (!s->reported++) {
+            s->startup_ns = ag_now_ns() - s->start_ns;
+        }
+        if (r.warmup || s->reported == 1) {
+            struct ag_run_info info;
+            ag_pipeline_info(s->pipeline, &info);
+            s->before = info.counters;
+        }
+        ag_stats_add(s->stats, &r);
+        ag_trace_add(s->trace, &r);
+        s->last = r;
+    }
+}
+
+bool session_done(const struct session *s, uint64_t composed)
+{
+    return s->config->frames &&
+           composed >= (uint64_t)s->config->frames + (uint64_t)s->config->warmup_frames;
+}
+
+// Last frame's three panels, and the hash of the output.
+static bool finish_pictures(struct session *s, uint64_t *hash, struct ag_error *err)
+{
+    struct ag_pictures pic = ag_pipeline_pictures(s->pipeline);
+    if (!pic.frame_id) {
+        return !s->config->screenshot ||
+               ag_fail(err, AG_ERR_INPUT, "no frame was composed: '%s' is not written",
+                       s->config->screenshot);
+    }
+    const struct ag_buffer *panels[] = { pic.input, pic.mask, pic.output };
+    size_t bytes = (size_t)pic.width * pic.height * 4;
+    uint8_t *pixels[3];
+    bool ok = true;
+    for (size_t i = 0; i < AG_COUNT(panels); i++) {
+        pixels[i] = ag_alloc(bytes);
+        ok = ok && ag_pipeline_read(s->pipeline, panels[i], pixels[i], err);
+    }
+    if (ok) {
+        *hash = ag_hash(AG_HASH_SEED, pixels[2], bytes);
+    }
+    if (ok && s->config->screenshot) {
+        ok = ag_screenshot_write(s->config->screenshot, (const uint8_t *const *)pixels, 3,
+                                 pic.width, pic.height, err);
+    }
+    for (size_t i = 0; i < AG_COUNT(panels); i++) {
+        ag_free(pixels[i]);
+    }
+    return ok;
+}
+
+static struct ag_gpu_counters difference(struct ag_gpu_counters a, struct ag_gpu_counters b)
+{
+    a.submits -= b.submits;
+    a.host_waits -= b.host_waits;
+    a.host_wait_ns -= b.host_wait_ns;
+    a.idle_waits -= b.idle_waits;
+    a.allocations -= b.allocations;
+    a.pipelines -= b.pipelines;
+    a.bytes_uploaded -= b.bytes_uploaded;
+    a.bytes_read_back -= b.bytes_read_back;
+    return a;
+}
+
+bool session_finish(struct session *s, bool complete, struct ag_error *err)
+{
+    struct ag_run_info info;
+    struct ag_stats_snapshot snapshot;
+    bool ok = ag_pipeline_drain(s->pipeline, err);
+    session_collect(s);
+    ag_pipeline_info(s->pipeline, &info);
+    info.counters = difference(info.counters, s->before);
+    info.startup_ns = s->startup_ns;
+    info.complete = complete;
+    ok = finish_pictures(s, &info.output_hash, err) && ok;
+    ok = ag_trace_close(&s->trace, err) && ok;
+    ag_stats_snapshot(s->stats, &snapshot);
+    ag_summary_print(&info, &snapshot);
+    if (s->config->perf_summary) {
+        ok = ag_summary_write(s->config->perf_summary, &info, &snapshot, err) && ok;
+    }
+    session_abandon(s);
+    return ok;
+}
+
+void session_abandon(struct session *s)
+{
+    ag_trace_close(&s->trace, NULL);
+    ag_stats_destroy(&s->stats);
+}
+
+const char *app_cache_dir(void)
+{
+    static char dir[1024];
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (base && *base) {
+        snprintf(dir, sizeof(dir), "%s/autogaze-viewer", base);
+    } else if (home && *home) {
+        snprintf(dir, sizeof(dir), "%s/.cache/autogaze-viewer", home);
+    } else {
+        return NULL;
+    }
+    return dir;
+}

@@ -1,0 +1,211 @@
+// What a frame leaves behind, read late: from finished slots to reports.
+#include "priv.h"
+
+#include <math.h>
+#include <string.h>
+
+void collect_layout(struct ag_pipeline *p)
+{
+    struct offsets *o = &p->offsets;
+    o->plan = 0;
+    o->compose = 256;
+    o->canvas = 512;
+    o->selected = 768;
+    o->selected_bytes = AG_DIV_UP(p->layout.cells, 32) * sizeof(uint32_t);
+    o->gaze = AG_ALIGN_UP(o->selected + o->selected_bytes, 256);
+    o->gaze_bytes = 0;
+    if (p->gpu_model) {
+        ag_gpu_model_results(p->gpu_model, &o->gaze_bytes);
+    }
+    o->size = o->gaze + AG_MAX(o->gaze_bytes, 4);
+}
+
+bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
+{
+    uint32_t cells = p->model->config.cells;
+    uint32_t listed = AG_MAX(cells, p->has_forced ? p->forced.max : 0);
+    for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
+        struct slot *s = &p->slot[i];
+        s->readback = ag_buffer_create(p->gpu, AG_MEM_READBACK, p->offsets.size, "slot/readback", err);
+        s->stats = ag_buffer_create(p->gpu, AG_MEM_DEVICE, 512, "slot/stats", err);
+        s->host_cells = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, 256 + 4ull * listed, "slot/cells", err);
+        if (!s->readback || !s->stats || !s->host_cells) {
+            return false;
+        }
+        s->ids = ag_alloc(cells * sizeof(*s->ids));
+        s->losses = ag_alloc(cells * sizeof(*s->losses));
+    }
+    // Reports outlive a change of layout: their arrays only grow.
+    for (int i = 0; i < REPORTS; i++) {
+        struct kept_report *k = &p->kept[i];
+        if (!k->ids) {
+            k->ids = ag_alloc(cells * sizeof(uint32_t));
+            k->losses = ag_alloc(cells * sizeof(float));
+        }
+        if (k->max_cells < p->layout.cells) {
+            k->max_cells = p->layout.cells;
+            k->cells = ag_realloc(k->cells, k->max_cells * sizeof(uint32_t));
+            k->report.cells = k->cells;
+        }
+    }
+    return true;
+}
+
+void collect_destroy_slots(struct ag_pipeline *p)
+{
+    for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
+        struct slot *s = &p->slot[i];
+        ag_buffer_destroy(p->gpu, &s->readback);
+        ag_buffer_destroy(p->gpu, &s->stats);
+        ag_buffer_destroy(p->gpu, &s->host_cells);
+        ag_free(s->ids);
+        ag_free(s->losses);
+        memset(s, 0, sizeof(*s));
+    }
+}
+
+void collect_destroy_reports(struct ag_pipeline *p)
+{
+    for (int i = 0; i < REPORTS; i++) {
+        ag_free(p->kept[i].ids);
+        ag_free(p->kept[i].losses);
+        ag_free(p->kept[i].cells);
+    }
+}
+
+static void add_gpu_times(struct ag_pipeline *p)
+{
+    struct ag_gpu_times t;
+    while (ag_gpu_poll_times(p->gpu, &t)) {
+        for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
+            struct slot *s = &p->slot[i];
+            if (!s->busy || s->report.frame_id != t.frame_id || t.dropped) {
+                continue;
+            }
+            for (int k = 0; k < AG_STAGE_COUNT; k++) {
+                s->report.gpu_ns[k] += t.stage_ns[k];
+            }
+            s->report.gpu_total_ns += t.end_ns - t.begin_ns - t.stage_ns[AG_STAGE_GENERATE];
+        }
+    }
+}
+
+static uint32_t list_cells(const uint32_t *bits, uint32_t cells, uint32_t *out)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w * 32 < cells; w++) {
+        for (uint32_t b = bits[w]; b; b &= b - 1) {
+            uint32_t cell = w * 32 + (uint32_t)__builtin_ctz(b);
+            if (cell < cells) {
+                out[n++] = cell;
+            }
+        }
+    }
+    return n;
+}
+
+static void read_metrics(const struct ag_pipeline *p, const char *data, struct ag_frame_report *r)
+{
+    const struct ag_compose_stats *error = (const void *)(data + p->offsets.compose);
+    const struct ag_canvas_stats *canvas = (const void *)(data + p->offsets.canvas);
+    uint64_t pixels = (uint64_t)r->width * r->height;
+    r->gaze_ratio = r->keyframe ? NAN : (double)r->plan.pixels / (double)pixels;
+    if (r->has_psnr) {
+        r->psnr_db = ag_psnr_db((uint64_t)error->error_high << 32 | error->error_low, 3 * pixels);
+    }
+    if (r->has_model_psnr) {
+        double mse = canvas->error / (3.0 * p->side * p->side);
+        r->model_psnr_db = mse > 0 ? -10 * log10(mse) : INFINITY;
+    }
+}
+
+// Completion on the host's clock. The queue is in order, so a frame cannot be done before what it
+// waited for plus its own GPU time; what is observed may be later than the truth, never earlier.
+static int64_t completion_ns(const struct ag_pipeline *p, const struct slot *s, int64_t observed)
+{
+    if (s->report.gpu_total_ns <= 0) {
+        return observed;
+    }
+    int64_t gpu = s->report.gpu_total_ns + s->report.gpu_ns[AG_STAGE_GENERATE];
+    int64_t estimate = AG_MAX(s->submit_ns, p->last_done_ns) + gpu;
+    return AG_MIN(observed, estimate);
+}
+
+static void collect(struct ag_pipeline *p, struct slot *s)
+{
+    int64_t observed = ag_now_ns();
+    add_gpu_times(p);
+    if (p->kept_next - p->kept_first == REPORTS) {
+        p->kept_first++; // nobody reads reports: keep the newest
+    }
+    struct kept_report *k = &p->kept[p->kept_next++ % REPORTS];
+    struct ag_frame_report *r = &k->report;
+    *r = s->report;
+    ag_buffer_invalidate(p->gpu, s->readback);
+    const char *data = s->readback->data;
+    memcpy(&r->plan, data + p->offsets.plan, sizeof(r->plan));
+    r->cells = k->cells;
+    r->n_cells = list_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
+    if (s->gpu_gaze) {
+        r->gaze = (struct ag_gaze){ .ids = k->ids, .losses = k->losses };
+        ag_gpu_model_decode(p->gpu_model, data + p->offsets.gaze, 0, &r->gaze);
+        ag_gpu_model_note(p->gpu_model, data + p->offsets.gaze);
+        r->has_gaze = true;
+    } else if (r->has_gaze) {
+        memcpy(k->ids, s->ids, r->gaze.slots * sizeof(uint32_t));
+        memcpy(k->losses, s->losses, r->gaze.slots * sizeof(float));
+        r->gaze.ids = k->ids;
+        r->gaze.losses = k->losses;
+    }
+    read_metrics(p, data, r);
+    int64_t done = completion_ns(p, s, observed);
+    r->latency_ns += done; // it was set to minus the time of taking
+    r->interval_ns = p->last_done_ns && r->sequence ? done - p->last_done_ns : 0;
+    p->last_done_ns = done;
+    if (s->source) {
+        ag_ring_release(p->ring, s->source);
+        s->source = NULL;
+    }
+    s->busy = false;
+}
+
+void collect_poll(struct ag_pipeline *p)
+{
+    for (uint64_t i = 0; i < FRAMES_IN_FLIGHT; i++) { // oldest first
+        struct slot *s = &p->slot[(p->composed + i) % FRAMES_IN_FLIGHT];
+        if (s->busy && ag_gpu_done(p->gpu, s->value)) {
+            collect(p, s);
+        }
+    }
+}
+
+bool collect_wait(struct ag_pipeline *p, struct slot *s, struct ag_error *err)
+{
+    if (!s->busy) {
+        return true;
+    }
+    if (!ag_gpu_wait(p->gpu, s->value, err)) {
+        return false;
+    }
+    collect(p, s);
+    return true;
+}
+
+bool ag_pipeline_drain(struct ag_pipeline *p, struct ag_error *err)
+{
+    for (uint64_t i = 0; i < FRAMES_IN_FLIGHT; i++) {
+        if (!collect_wait(p, &p->slot[(p->composed + i) % FRAMES_IN_FLIGHT], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ag_pipeline_next_report(struct ag_pipeline *p, struct ag_frame_report *out)
+{
+    if (p->kept_first == p->kept_next) {
+        return false;
+    }
+    *out = p->kept[p->kept_first++ % REPORTS].report;
+    return true;
+}

@@ -1,0 +1,138 @@
+// Settings that change while running, and the facts that HUD and summary show.
+#include "priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+struct ag_live ag_pipeline_get_live(const struct ag_pipeline *p)
+{
+    return p->live;
+}
+
+bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, struct ag_error *err)
+{
+    if (p->has_forced && live->mask_source != p->live.mask_source) {
+        return ag_fail(err, AG_ERR_USAGE, "the mask is forced to '%s': start without --force-mask",
+                       p->config.force_mask);
+    }
+    if (live->mask_source != p->live.mask_source || live->geometry != p->live.geometry) {
+        p->reconfigure = true;
+    }
+    if (live->mask_source != p->live.mask_source) {
+        inference_reset(p); // context `frames` has missed frames meanwhile; a canvas has not
+    }
+    p->live = *live;
+    return true;
+}
+
+void ag_pipeline_force_keyframe(struct ag_pipeline *p)
+{
+    p->force_keyframe = true;
+}
+
+void ag_pipeline_reset_context(struct ag_pipeline *p)
+{
+    p->reset_context = true;
+}
+
+void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused)
+{
+    p->paused = paused;
+    ag_ring_set_paused(p->ring, paused);
+}
+
+bool ag_pipeline_paused(const struct ag_pipeline *p)
+{
+    return p->paused;
+}
+
+void ag_pipeline_step(struct ag_pipeline *p)
+{
+    p->step = true;
+}
+
+bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *err)
+{
+    if (!p->source.seekable) {
+        return ag_fail(err, AG_ERR_INPUT, "this source cannot seek");
+    }
+    ag_ring_seek(p->ring, AG_MAX(pts_ns, 0));
+    p->step = p->paused; // show where we are
+    return true;
+}
+
+const char *ag_pipeline_notice(const struct ag_pipeline *p)
+{
+    return p->notice;
+}
+
+// ---- quality ---------------------------------------------------------------------------------
+struct ag_quality ag_pipeline_quality(const struct ag_pipeline *p)
+{
+    if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
+        return (struct ag_quality){ .value = p->live.patch_threshold, .min = 0, .max = 2, .step = 0.01 };
+    }
+    bool off = isnan(p->live.threshold);
+    if (p->model->config.loss_unit == AG_LOSS_RMSE) {
+        double db = off ? 60 : ag_db_from_threshold(p->live.threshold);
+        return (struct ag_quality){ .db = true, .value = db, .min = 15, .max = 60, .step = 1, .off = off };
+    }
+    double value = off ? 0 : p->live.threshold;
+    return (struct ag_quality){ .value = value, .min = 0, .max = 2, .step = 0.01, .off = off };
+}
+
+bool ag_pipeline_set_quality(struct ag_pipeline *p, double value, struct ag_error *err)
+{
+    struct ag_quality q = ag_pipeline_quality(p);
+    if (!isfinite(value)) {
+        return ag_fail(err, AG_ERR_USAGE, "quality must be a number");
+    }
+    value = AG_CLAMP(value, q.min, q.max);
+    if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
+        p->live.patch_threshold = (float)value;
+    } else {
+        p->live.threshold = q.db ? ag_threshold_from_db(value) : (float)value;
+    }
+    return true;
+}
+
+// ---- facts -----------------------------------------------------------------------------------
+void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
+{
+    struct ag_ring_stats ring = ag_ring_get_stats(p->ring);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    bool model = p->live.mask_source == AG_MASK_AUTOGAZE && !p->has_forced;
+    bool rmse = p->model->config.loss_unit == AG_LOSS_RMSE;
+    *out = (struct ag_run_info){
+        .config = &p->config,
+        .gpu = *ag_gpu_get_info(p->gpu),
+        .source = ring.source,
+        .threshold = p->live.threshold,
+        .quality_db = rmse && !isnan(p->live.threshold) ? ag_db_from_threshold(p->live.threshold) : NAN,
+        .budget = inference_budget(p),
+        .width = p->width,
+        .height = p->height,
+        .produced = ring.produced,
+        .dropped = ring.dropped,
+        .duplicates = p->duplicates,
+        .in_flight = FRAMES_IN_FLIGHT,
+        .counters = ag_gpu_get_counters(p->gpu),
+        .host_bytes = (uint64_t)usage.ru_maxrss * 1024,
+    };
+    snprintf(out->model, sizeof(out->model), "%s", p->model->name);
+    snprintf(out->context, sizeof(out->context), "%s",
+             !model ? "none" : p->context == AG_CONTEXT_CANVAS ? "canvas" : "frames");
+    snprintf(out->backend, sizeof(out->backend), "%s", !model ? "vulkan" : p->on_cpu ? "cpu" : "vulkan");
+    snprintf(out->precision, sizeof(out->precision), "%s",
+             p->precision == AG_PRECISION_F16 && !p->on_cpu ? "f16" : "f32");
+    snprintf(out->latency, sizeof(out->latency), "%s", "sync");
+    if (model) {
+        snprintf(out->mask_source, sizeof(out->mask_source), "autogaze (%.36s)", p->model->name);
+    } else if (p->has_forced) {
+        snprintf(out->mask_source, sizeof(out->mask_source), "forced %.40s", p->config.force_mask);
+    } else {
+        snprintf(out->mask_source, sizeof(out->mask_source), "patch-diff");
+    }
+}

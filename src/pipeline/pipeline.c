@@ -1,0 +1,438 @@
+// The stages wired together: the only file that knows them all. ag_pipeline_tick reads top to
+// bottom as the data flows.
+#include "priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- life ------------------------------------------------------------------------------------
+static struct ag_live initial_settings(const struct ag_config *c)
+{
+    return (struct ag_live){
+        .mask_source = c->mask_source,
+        .patch_threshold = (float)c->patch_diff_threshold,
+        .max_tokens = (uint32_t)c->max_tokens,
+        .geometry = c->geometry,
+        .style = c->style,
+        .output = c->output,
+        .palette = (uint32_t)c->palette,
+        .blend_alpha = (float)c->blend_alpha,
+        .keyframe_interval = (uint32_t)c->keyframe_interval,
+        .latency = c->latency,
+        .psnr = c->psnr,
+    };
+}
+
+struct ag_pipeline *ag_pipeline_create(const struct ag_log *log, const struct ag_config *config,
+                                       struct ag_gpu *gpu, struct ag_error *err)
+{
+    struct ag_pipeline *p = ag_alloc(sizeof(*p));
+    p->log = log;
+    p->config = *config;
+    p->gpu = gpu;
+    p->live = initial_settings(config);
+    if (!pipeline_open_source(p, err) || !inference_create(p, err)) {
+        goto fail;
+    }
+    p->preprocess = ag_preprocess_create(gpu, err);
+    p->planner = ag_planner_create(gpu, err);
+    p->compositor = ag_compositor_create(gpu, err);
+    p->painter = ag_canvas_create(gpu, err);
+    if (!p->preprocess || !p->planner || !p->compositor || !p->painter) {
+        goto fail;
+    }
+    return p;
+fail:
+    ag_pipeline_destroy(&p);
+    return NULL;
+}
+
+static void destroy_pictures(struct ag_pipeline *p)
+{
+    for (int i = 0; i < 2; i++) {
+        ag_buffer_destroy(p->gpu, &p->rgba[i]);
+        ag_buffer_destroy(p->gpu, &p->input[i]);
+        ag_buffer_destroy(p->gpu, &p->host_input[i]);
+    }
+    ag_buffer_destroy(p->gpu, &p->history);
+    ag_buffer_destroy(p->gpu, &p->mask);
+    ag_buffer_destroy(p->gpu, &p->canvas);
+    ag_buffer_destroy(p->gpu, &p->host_canvas);
+}
+
+void ag_pipeline_destroy(struct ag_pipeline **pp)
+{
+    struct ag_pipeline *p = *pp;
+    if (!p) {
+        return;
+    }
+    ag_pipeline_drain(p, NULL); // gives the ring its slots back
+    ag_ring_destroy(&p->ring);
+    collect_destroy_slots(p);
+    collect_destroy_reports(p);
+    destroy_pictures(p);
+    ag_preprocess_destroy(p->gpu, &p->preprocess);
+    ag_planner_destroy(p->gpu, &p->planner);
+    ag_compositor_destroy(p->gpu, &p->compositor);
+    ag_canvas_destroy(p->gpu, &p->painter);
+    inference_destroy(p);
+    ag_free(p);
+    *pp = NULL;
+}
+
+// ---- sizes -----------------------------------------------------------------------------------
+static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
+{
+    const struct ag_gpu_info *info = ag_gpu_get_info(p->gpu);
+    uint64_t picture = AG_ALIGN_UP(4ull * p->width * p->height, 256);
+    uint64_t input = 12ull * p->side * p->side;
+    if (picture > info->max_buffer_bytes) {
+        return ag_fail(err, AG_ERR_INPUT,
+                       "%ux%u frames need buffers of %llu bytes, %s offers %llu: use a smaller input",
+                       p->width, p->height, (unsigned long long)picture, info->name,
+                       (unsigned long long)info->max_buffer_bytes);
+    }
+    destroy_pictures(p);
+    for (int i = 0; i < 2; i++) {
+        p->rgba[i] = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/rgba", err);
+        p->input[i] = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/input", err);
+        p->host_input_id[i] = 0;
+        if (!p->rgba[i] || !p->input[i]) {
+            return false;
+        }
+        if (p->on_cpu) {
+            p->host_input[i] = ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/input", err);
+            if (!p->host_input[i]) {
+                return false;
+            }
+        }
+    }
+    p->history = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/history", err);
+    p->mask = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/mask", err);
+    p->canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/canvas", err);
+    p->host_canvas =
+        p->on_cpu ? ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/canvas", err) : NULL;
+    return p->history && p->mask && p->canvas && (p->host_canvas || !p->on_cpu);
+}
+
+static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
+{
+    inference_layout(p, &p->layout);
+    struct ag_planner_setup plan = {
+        .width = p->width,
+        .height = p->height,
+        .layout = p->layout,
+        .geometry = p->live.geometry,
+        .cell_scale = (float)p->config.cell_scale,
+    };
+    struct ag_canvas_setup canvas = {
+        .side = p->side,
+        .layout = p->layout,
+        .geometry = p->live.geometry,
+        .cell_scale = (float)p->config.cell_scale,
+        .rescale_factor = p->model->preprocess.rescale_factor,
+    };
+    memcpy(canvas.std, p->model->preprocess.std, sizeof(canvas.std));
+    if (!ag_planner_configure(p->planner, &plan, err) ||
+        !ag_canvas_configure(p->painter, &canvas, err) || !inference_configure(p, err)) {
+        return false;
+    }
+    collect_destroy_slots(p);
+    collect_layout(p);
+    return collect_create_slots(p, err);
+}
+
+// Everything that depends on the picture size, the layout or the geometry. Waits for what is in
+// flight: sizes change when a person does something, never in the steady state.
+bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
+                        struct ag_error *err)
+{
+    if (!ag_pipeline_drain(p, err)) {
+        return false;
+    }
+    if (width != p->width || height != p->height) {
+        p->width = width;
+        p->height = height;
+        char why[256] = "";
+        struct ag_preprocess_setup setup = {
+            .width = width, .height = height, .config = &p->model->preprocess, .side = p->side,
+        };
+        if (!create_pictures(p, err) ||
+            !ag_preprocess_configure(p->preprocess, &setup, &p->inferable, why, sizeof(why), err)) {
+            return false;
+        }
+        if (!p->inferable) {
+            snprintf(p->notice, sizeof(p->notice), "%s", why);
+            ag_warn(p->log, "%s", why);
+        }
+        p->history_valid = false;
+        p->canvas_known = false;
+        p->previous_id = 0;
+        inference_reset(p);
+    }
+    p->reconfigure = false;
+    return configure_stages(p, err);
+}
+
+// ---- a frame ---------------------------------------------------------------------------------
+static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct ag_error *err)
+{
+    uint32_t width, height;
+    ag_frame_picture_size(frame, &width, &height);
+    if (width != p->width || height != p->height || p->reconfigure) {
+        if (!pipeline_configure(p, width, height, err)) {
+            return false;
+        }
+    }
+    p->sar_num = frame->sar_num ? frame->sar_num : 1;
+    p->sar_den = frame->sar_den ? frame->sar_den : 1;
+    if (frame->discontinuity) {
+        p->history_valid = false;
+    }
+    if (!p->history_valid || p->reset_context) {
+        p->canvas_known = false;
+        p->previous_id = 0;
+        p->reset_context = false;
+        inference_reset(p);
+    }
+    return true;
+}
+
+static const char *mask_name(struct ag_pipeline *p)
+{
+    if (p->has_forced) {
+        snprintf(p->mask_name, sizeof(p->mask_name), "forced %.50s", p->config.force_mask);
+        return p->mask_name;
+    }
+    return p->live.mask_source == AG_MASK_PATCH_DIFF ? "patch-diff" : "autogaze";
+}
+
+static bool keyframe_due(struct ag_pipeline *p)
+{
+    uint32_t interval = p->live.keyframe_interval;
+    bool key = !p->history_valid || p->force_keyframe ||
+               (interval && p->since_keyframe + 1 >= interval);
+    p->since_keyframe = key ? 0 : p->since_keyframe + 1;
+    p->force_keyframe = false;
+    return key;
+}
+
+static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_frame *frame,
+                         int64_t taken_ns)
+{
+    s->report = (struct ag_frame_report){
+        .frame_id = frame->id,
+        .sequence = p->composed,
+        .pts_ns = frame->pts_ns,
+        .capture_ns = frame->capture_ns,
+        .width = p->width,
+        .height = p->height,
+        .keyframe = keyframe_due(p),
+        .discontinuity = frame->discontinuity,
+        .warmup = p->composed < (uint64_t)p->config.warmup_frames,
+        .mask_source = mask_name(p),
+        .layout = p->layout,
+        .has_psnr = p->live.psnr,
+        .has_model_psnr = p->live.psnr && p->inferable,
+        .latency_ns = -taken_ns,
+    };
+    s->report.cpu_ns[AG_STAGE_SOURCE] = frame->source_ns;
+    s->gpu_gaze = false;
+    struct ag_gpu_counters c = ag_gpu_get_counters(p->gpu);
+    s->uploaded = c.bytes_uploaded;
+    s->read_back = c.bytes_read_back;
+}
+
+static bool record_input(struct ag_pipeline *p, struct ag_cmd *cmd, const struct ag_frame *frame,
+                         const struct ag_buffer *staging, struct ag_error *err)
+{
+    unsigned now = p->composed & 1;
+    if (!ag_preprocess_record_picture(p->preprocess, cmd, frame, staging, p->rgba[now], err)) {
+        return false;
+    }
+    if (p->inferable) {
+        ag_preprocess_record_input(p->preprocess, cmd, p->rgba[now], p->input[now], 0);
+    }
+    return true;
+}
+
+static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slot *s,
+                           const struct ag_plan *plan)
+{
+    unsigned now = p->composed & 1;
+    ag_compositor_record(p->compositor, cmd,
+                         &(struct ag_compose_job){
+                             .input = p->rgba[now],
+                             .history = p->history,
+                             .mask = p->mask,
+                             .stats = s->stats,
+                             .stats_offset = 0,
+                             .plan = *plan,
+                             .style = {
+                                 .style = p->live.style,
+                                 .output = p->live.output,
+                                 .palette = p->live.palette,
+                                 .blend_alpha = p->live.blend_alpha,
+                                 .psnr = p->live.psnr,
+                             },
+                         });
+    if (p->inferable) {
+        ag_canvas_record(p->painter, cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);
+    }
+}
+
+// The block that comes back late: a few hundred bytes, a few kilobytes with the gaze.
+static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slot *s,
+                           const struct ag_plan *plan)
+{
+    const struct offsets *o = &p->offsets;
+    ag_cmd_barrier(cmd);
+    ag_cmd_copy(cmd, s->readback, o->plan, plan->stats, 0, sizeof(struct ag_plan_stats));
+    ag_cmd_copy(cmd, s->readback, o->compose, s->stats, 0, sizeof(struct ag_compose_stats));
+    ag_cmd_copy(cmd, s->readback, o->canvas, s->stats, 256, sizeof(struct ag_canvas_stats));
+    ag_cmd_copy(cmd, s->readback, o->selected, plan->selected, 0, o->selected_bytes);
+    if (s->gpu_gaze) {
+        ag_cmd_copy(cmd, s->readback, o->gaze, ag_gpu_model_results(p->gpu_model, NULL), 0,
+                    o->gaze_bytes);
+    }
+    ag_cmd_host_barrier(cmd);
+}
+
+static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag_frame *frame,
+                          const struct ag_buffer *staging, struct ag_error *err)
+{
+    struct ag_mask mask;
+    bool has_mask = false;
+    struct ag_plan plan;
+    int64_t t0 = ag_now_ns();
+    struct ag_cmd *cmd = ag_cmd_begin(p->gpu, frame->id, err);
+    if (!cmd) {
+        return false;
+    }
+    ag_cmd_barrier(cmd); // against the frame before: same queue, shared pictures
+    if (!record_input(p, cmd, frame, staging, err) ||
+        !inference_record(p, s, &cmd, &mask, &has_mask, err)) {
+        if (cmd) {
+            ag_cmd_submit(cmd, NULL); // half a frame: harmless, keeps the ring of slots in order
+        }
+        return false;
+    }
+    s->report.mask_frame_id = has_mask ? mask.frame_id : 0;
+    ag_planner_record(p->planner, cmd, has_mask ? &mask : NULL, s->report.keyframe, &plan);
+    record_compose(p, cmd, s, &plan);
+    record_results(p, cmd, s, &plan);
+    s->value = ag_cmd_submit(cmd, err);
+    s->submit_ns = ag_now_ns();
+    int64_t model_ns = s->report.cpu_ns[AG_STAGE_HANDOFF] + s->report.cpu_ns[AG_STAGE_VISION] +
+                       s->report.cpu_ns[AG_STAGE_PREFILL] + s->report.cpu_ns[AG_STAGE_DECODE];
+    s->report.cpu_ns[AG_STAGE_RECORD] = s->submit_ns - t0 - model_ns;
+    return s->value != 0;
+}
+
+// Takes the next frame into p's hands; while paused only when a step was asked for.
+static enum ag_take take(struct ag_pipeline *p, int64_t timeout_ns, struct ag_ring_slot **slot,
+                         struct ag_error *err)
+{
+    if (p->paused && !p->step) {
+        return AG_TAKE_NONE;
+    }
+    if (p->step) {
+        ag_ring_set_paused(p->ring, false);
+        enum ag_take t = ag_ring_take(p->ring, 1000000000, slot, err);
+        ag_ring_set_paused(p->ring, p->paused);
+        p->step = false;
+        return t;
+    }
+    return ag_ring_take(p->ring, timeout_ns, slot, err);
+}
+
+enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct ag_error *err)
+{
+    struct slot *s = &p->slot[p->composed % FRAMES_IN_FLIGHT];
+    struct ag_ring_slot *source;
+
+    collect_poll(p);
+    int64_t t0 = ag_now_ns();
+    if (!collect_wait(p, s, err)) {
+        return AG_TICK_ERROR;
+    }
+    int64_t waited = ag_now_ns() - t0;
+
+    t0 = ag_now_ns();
+    switch (take(p, timeout_ns, &source, err)) {
+    case AG_TAKE_FRAME:
+        break;
+    case AG_TAKE_NONE:
+        return AG_TICK_NONE;
+    case AG_TAKE_END:
+        p->ended = true;
+        return AG_TICK_END;
+    case AG_TAKE_ERROR:
+        return AG_TICK_ERROR;
+    }
+    int64_t taken = ag_now_ns();
+    p->ended = false;
+
+    const struct ag_frame *frame = &source->frame;
+    if (!prepare(p, frame, err)) {
+        ag_ring_release(p->ring, source);
+        return AG_TICK_ERROR;
+    }
+    s = &p->slot[p->composed % FRAMES_IN_FLIGHT]; // prepare may have made the slots anew
+    begin_report(p, s, frame, taken);
+    s->report.cpu_ns[AG_STAGE_RING] = taken - t0;
+    s->report.cpu_ns[AG_STAGE_WAIT] = waited;
+    s->source = source;
+    if (!compose_frame(p, s, frame, source->memory, err)) {
+        ag_ring_release(p->ring, source);
+        s->source = NULL;
+        return AG_TICK_ERROR;
+    }
+    struct ag_gpu_counters c = ag_gpu_get_counters(p->gpu);
+    s->report.bytes_uploaded = c.bytes_uploaded - s->uploaded;
+    s->report.bytes_read_back = c.bytes_read_back - s->read_back;
+    s->busy = true;
+    p->history_valid = true;
+    p->canvas_known = p->inferable;
+    p->previous_id = frame->id;
+    p->composed++;
+    return AG_TICK_FRAME;
+}
+
+// ---- looking at it ---------------------------------------------------------------------------
+struct ag_pictures ag_pipeline_pictures(const struct ag_pipeline *p)
+{
+    if (!p->composed) {
+        return (struct ag_pictures){ 0 };
+    }
+    unsigned last = (p->composed - 1) & 1;
+    const struct slot *s = &p->slot[(p->composed - 1) % FRAMES_IN_FLIGHT];
+    return (struct ag_pictures){
+        .input = p->rgba[last],
+        .mask = p->mask,
+        .output = p->history,
+        .width = p->width,
+        .height = p->height,
+        .sar_num = p->sar_num,
+        .sar_den = p->sar_den,
+        .frame_id = p->previous_id,
+        .pts_ns = s->report.pts_ns,
+        .value = s->value,
+    };
+}
+
+bool ag_pipeline_read(struct ag_pipeline *p, const struct ag_buffer *picture, uint8_t *rgba,
+                      struct ag_error *err)
+{
+    return ag_buffer_read(p->gpu, (struct ag_buffer *)picture, 0, rgba, 4ull * p->width * p->height,
+                          err);
+}
+
+bool ag_pipeline_read_canvas(struct ag_pipeline *p, float *canvas, float *input,
+                             struct ag_error *err)
+{
+    uint64_t bytes = 12ull * p->side * p->side;
+    return ag_buffer_read(p->gpu, p->canvas, 0, canvas, bytes, err) &&
+           ag_buffer_read(p->gpu, p->input[(p->composed - 1) & 1], 0, input, bytes, err);
+}

@@ -1,0 +1,143 @@
+// Inside of the pipeline, shared by its files. Main path: pipeline.c.
+#ifndef AG_PIPELINE_PRIV_H
+#define AG_PIPELINE_PRIV_H
+
+#include "autogaze/pipeline.h"
+
+#include "autogaze/compositor.h"
+#include "autogaze/cpu_model.h"
+#include "autogaze/gpu_model.h"
+#include "autogaze/mask_source.h"
+#include "autogaze/planner.h"
+#include "autogaze/preprocess.h"
+
+#define FRAMES_IN_FLIGHT 2
+#define REPORTS 8 // collected and not yet fetched; the oldest is overwritten
+
+// One frame between tick and report.
+struct slot {
+    bool busy;
+    uint64_t value;                  // timeline value of its last submission
+    struct ag_ring_slot *source;     // its samples, until the GPU has read them
+    struct ag_buffer *readback;      // see struct offsets
+    struct ag_buffer *stats;         // device: error sums
+    struct ag_buffer *host_cells;    // UPLOAD: count, cells; forced masks and the CPU back end
+    struct ag_frame_report report;   // what the host knows
+    bool gpu_gaze;                   // readback holds a results block
+    uint32_t *ids;                   // CPU back end: its gaze
+    float *losses;
+    int64_t submit_ns;               // when the last submission left
+    uint64_t uploaded, read_back;    // counters when the frame began
+};
+
+// Where the parts of a slot's readback buffer start (bytes).
+struct offsets {
+    uint64_t plan, compose, canvas, selected, gaze, size;
+    uint64_t selected_bytes, gaze_bytes;
+};
+
+// A report that the caller has not fetched, with the arrays it points to.
+struct kept_report {
+    struct ag_frame_report report;
+    uint32_t *ids, *cells;
+    uint32_t max_cells;
+    float *losses;
+};
+
+struct ag_pipeline {
+    const struct ag_log *log;
+    struct ag_config config;
+    struct ag_gpu *gpu;              // not ours
+
+    // --- source
+    struct ag_ring *ring;
+    struct ag_source_info source;
+    bool ended, paused, step;
+    struct ag_error source_error;
+
+    // --- stages
+    struct ag_preprocess *preprocess;
+    struct ag_planner *planner;
+    struct ag_compositor *compositor;
+    struct ag_canvas *painter;
+    struct ag_patch_diff *patch_diff;
+    struct ag_forced forced;
+    bool has_forced;
+
+    // --- model
+    struct ag_model *model;
+    struct ag_cpu_model *cpu;
+    struct ag_cpu_stream *cpu_stream;
+    struct ag_gpu_model *gpu_model;
+    enum ag_context context;
+    enum ag_stream_policy policy;
+    enum ag_precision precision;
+    bool on_cpu;                     // which back end
+
+    // --- pictures and model inputs (device)
+    uint32_t width, height, side;
+    uint32_t sar_num, sar_den;
+    struct ag_buffer *rgba[2];       // input pictures, this frame's and the one before
+    struct ag_buffer *input[2];      // model inputs, likewise
+    struct ag_buffer *history, *mask, *canvas;
+    struct ag_buffer *host_input[2], *host_canvas; // READBACK copies for the CPU back end
+    uint64_t host_input_id[2];       // frame in each; 0: none
+    bool inferable;                  // frame shape allows a mask
+    struct ag_layout layout;         // of the current mask source
+    struct offsets offsets;
+
+    // --- state of the stream
+    bool history_valid;              // and with it the canvas
+    bool canvas_known;
+    uint64_t previous_id;            // frame in rgba/input[other]; 0: none
+    uint64_t composed;               // frames composed
+    uint64_t since_keyframe;
+    bool force_keyframe;
+    bool reset_context;
+
+    // --- settings
+    struct ag_live live;
+    bool reconfigure;                // sizes or layout changed
+
+    // --- frames in flight and reports
+    struct slot slot[FRAMES_IN_FLIGHT];
+    struct kept_report kept[REPORTS];
+    uint64_t kept_first, kept_next;
+    int64_t last_done_ns;            // completion of the newest collected frame
+    uint64_t last_inferred_id, duplicates;
+
+    char notice[512];
+    char mask_name[64];
+};
+
+// input.c: the source that the options ask for, and the ring on it.
+bool pipeline_open_source(struct ag_pipeline *p, struct ag_error *err);
+
+// inference.c: everything between model input and cell list.
+bool inference_create(struct ag_pipeline *p, struct ag_error *err);
+void inference_destroy(struct ag_pipeline *p);
+// Layout of the cells that the current mask source names.
+void inference_layout(const struct ag_pipeline *p, struct ag_layout *out);
+bool inference_configure(struct ag_pipeline *p, struct ag_error *err); // picture size changed
+void inference_reset(struct ag_pipeline *p); // the stream's past is gone
+// Records (and for the CPU back end runs) the mask of the frame in `s`. *cmd may be submitted and
+// begun anew. *mask stays untouched when there is none.
+bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
+                      struct ag_mask *mask, bool *has_mask, struct ag_error *err);
+uint32_t inference_budget(const struct ag_pipeline *p);
+float inference_threshold(const struct ag_config *config, const struct ag_model *model,
+                          struct ag_error *err);
+
+// collect.c: from a finished slot to a report.
+void collect_layout(struct ag_pipeline *p); // offsets for the current layout and model
+bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err);
+void collect_destroy_slots(struct ag_pipeline *p);
+void collect_destroy_reports(struct ag_pipeline *p);
+void collect_poll(struct ag_pipeline *p); // whatever is done, without waiting
+bool collect_wait(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
+
+// pipeline.c
+bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
+                        struct ag_error *err);
+
+#endif
