@@ -9,6 +9,8 @@
 #ifndef AUTOGAZE_MODEL_H
 #define AUTOGAZE_MODEL_H
 
+#include <math.h>
+
 #include "autogaze/base.h"
 #include "autogaze/log.h"
 
@@ -140,7 +142,7 @@ bool ag_model_find(const char *name, char *dir, size_t size, struct ag_error *er
 struct ag_model_listing {
     char name[64], dir[1024];
     bool found, usable;
-    char note[256];                      // what it is or why it cannot be used
+    char note[768];                      // what it is or why it cannot be used
 };
 int ag_model_list(struct ag_model_listing *out, int max);
 
