@@ -1,1 +1,2 @@
 ag_test(pattern MODULES source base)
+ag_test(ring MODULES ring base)

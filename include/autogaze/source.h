@@ -10,13 +10,18 @@
 #include "autogaze/log.h"
 
 struct ag_source_params {
-    const char *driver;        // name in the table; NULL: chosen from `uri` (probe order)
+    // Name in the table; NULL: chosen from `uri`: /dev/video* is a camera, a file with the name of
+    // a still picture (.png, .jpg, ...) an image, everything else video.
+    const char *driver;
     const char *uri;           // file, URL, "-" (standard input), image, "lavfi:GRAPH"; camera:
-                               // device or NULL for the first that opens
+                               // device ("lavfi:GRAPH" works here, too) or NULL for the first that
+                               // opens
     double fps;                // synthetic and image: frames a second of the timestamps (30)
-    uint32_t width, height;    // synthetic size (1280x720); camera: wished size, 0 = any
-    const char *camera_format; // wished pixel or codec name, NULL = any
-    double camera_fps;
+    // synthetic: size, 0x0 is 1280x720, one axis alone gives the other at 16:9; camera: wished size,
+    // 0 = any (again one axis gives the other)
+    uint32_t width, height;
+    const char *camera_format; // wished pixel or codec name, NULL: MJPEG, YUYV, then any
+    double camera_fps;         // 0: 30
     bool loop;                 // start again at the end (ids go on, discontinuity is set)
     double start_s;            // seek there first
     uint32_t decoder_threads;  // 0: automatic
@@ -34,16 +39,23 @@ struct ag_source_info {
     int64_t duration_ns;       // -1 unknown
 };
 
-enum ag_next { AG_NEXT_FRAME, AG_NEXT_END, AG_NEXT_AGAIN /* live: nothing yet */, AG_NEXT_ERROR };
+enum ag_next {
+    AG_NEXT_FRAME,
+    AG_NEXT_END,   // after the last frame, and after ag_source_interrupt
+    AG_NEXT_AGAIN, // nothing yet, ask again: live input, and a long seek once in a while
+    AG_NEXT_ERROR, // *err says what; the source gives no more frames unless a seek helps
+};
 
 struct ag_source;
+// Fails with AG_ERR_INPUT and one sentence; within 5 s if the input gives nothing at all.
 struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_source_params *params,
                                  struct ag_error *err);
 void ag_source_close(struct ag_source **s);
 struct ag_source_info ag_source_get_info(const struct ag_source *s);
 
-// Decodes the next frame: everything of *out but `data`. `bytes` says how much memory
-// ag_source_read needs; layout offsets refer to that memory. Errors in the middle of a stream that
+// Decodes the next frame: everything of *out but `id` and `data`, which are the ring's. `bytes` says
+// how much memory ag_source_read needs (0: AG_PIXEL_GENERATED); layout offsets refer to that memory.
+// Sides are at most AG_MAX_FRAME_SIDE. Errors in the middle of a stream that
 // can be skipped are skipped (logged once); AG_NEXT_ERROR ends the source.
 enum ag_next ag_source_next(struct ag_source *s, struct ag_frame *out, struct ag_error *err);
 // Copies the samples of the frame that ag_source_next just returned. `dst` is write-combined
@@ -51,7 +63,8 @@ enum ag_next ag_source_next(struct ag_source *s, struct ag_frame *out, struct ag
 void ag_source_read(struct ag_source *s, uint8_t *dst);
 // The next frame is the first with pts >= ns (exact). false: not seekable.
 bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err);
-// Asks a blocking ag_source_next (network, FIFO) to give up; callable from any thread.
+void ag_source_set_loop(struct ag_source *s, bool loop);
+// Asks a blocking ag_source_next (network, FIFO) to give up, for good; callable from any thread.
 void ag_source_interrupt(struct ag_source *s);
 
 // The table, for --help and contract tests.

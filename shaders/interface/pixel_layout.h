@@ -1,7 +1,10 @@
 // How the samples of a frame lie in memory: one description for every pixel format, planar,
-// semi-planar, packed, 8 to 16 bits. Component c of pixel (x, y) is the sample
-//     at byte  offset[c] + (y >> shift_y[c]) * pitch[c] + (x >> shift_x[c]) * step[c]
-// `bytes` wide (1 or 2, little endian), shifted right by `drop[c]` bits, of `depth` bits.
+// semi-planar, packed, 5 to 16 bits. Component i of pixel (x, y) begins at byte
+//     c[i].offset + (y >> c[i].shift_y) * c[i].pitch + (x >> c[i].shift_x) * c[i].step
+// is c[i].bytes wide (1 or 2, little endian) and has the value
+//     (sample >> c[i].drop) & ((1 << c[i].depth) - 1)
+// A 2-byte sample never crosses a 4-byte boundary, pitches are multiples of 4 bytes, planes begin at
+// multiples of 256 bytes. Components that do not exist have bytes = 0.
 // Written by the sources, read by the colour conversion (C twin and shader).
 #ifndef AG_INTERFACE_PIXEL_LAYOUT_H
 #define AG_INTERFACE_PIXEL_LAYOUT_H
@@ -24,8 +27,9 @@ ABI_SIZE(pixel_component, 32);
 
 struct pixel_layout {
     U32 kind, matrix, full_range;
-    // Chroma sample position inside its group of luma samples, in half luma pixels: 0 = on the
-    // first (left/top) luma sample, 1 = between two. MPEG-2: x 0, y 1; JPEG and MPEG-1: 1, 1.
+    // Where a chroma sample sits inside its group of n = 1 << shift luma samples, in half luma
+    // pixels: 0 on the first (left/top), n - 1 in the middle, 2(n - 1) on the last; 0 where n is 1.
+    // 4:2:0 of MPEG-2: x 0, y 1; of JPEG and MPEG-1: 1, 1.
     U32 chroma_x, chroma_y;
     U32 alpha;                // 1: component 3 is alpha (kept in the picture, never fed to a model)
     U32 reserved0, reserved1;
