@@ -12,7 +12,7 @@ set -euo pipefail
 # The tests stay configured where cmocka is there, so that test.sh and run.sh share one build.
 build release autogaze-viewer \
     "-DAUTOGAZE_TESTS=$(pkg-config --exists cmocka && echo ON || echo OFF)"
-viewer=$root/build/release/bin/autogaze-viewer
+viewer=$root/build/release/autogaze-viewer
 
 # given NAME ARGS...: is the option NAME among the arguments?
 given() {
