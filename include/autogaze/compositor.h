@@ -2,6 +2,10 @@
 //
 // The history is one persistent RGBA8 picture; the output panel *is* the history. Inside the plan's
 // union it takes all four bytes of the input, elsewhere it keeps its own, bit for bit.
+//
+// Full-blend (S6.3) writes its picture into the history buffer too, as the output panel; whoever
+// changes the output mode makes the next frame a keyframe.
+// With geometry `effective`, scale-rows draws `overlay`: projected cells have no scale of their own.
 // Thread-safety: render thread.
 #ifndef AUTOGAZE_COMPOSITOR_H
 #define AUTOGAZE_COMPOSITOR_H
@@ -16,14 +20,15 @@ struct ag_compose_style {
     enum ag_mask_style style;       // 0: image-mask-only
     enum ag_output_mode output;     // 0: interframe
     uint32_t palette;               // 0: S6.4, 1: colour-blind safe
-    float blend_alpha;              // 0.38 by default (the caller's job)
+    float blend_alpha;              // 0..1; 0.38 by default (the caller's job)
     bool psnr;                      // sum squared errors of output against input
 };
 struct ag_compose_job {
     const struct ag_buffer *input;  // RGBA8 [height][width]
     struct ag_buffer *history;      // RGBA8, read and written
     struct ag_buffer *mask;         // RGBA8 mask panel, written whole; NULL: not wanted
-    struct ag_buffer *stats;        // struct ag_compose_stats at stats_offset, written
+    struct ag_buffer *stats;        // struct ag_compose_stats at stats_offset, written if
+                                    // style.psnr; may be NULL if not
     uint64_t stats_offset;
     struct ag_plan plan;
     struct ag_compose_style style;

@@ -18,7 +18,8 @@ bool ag_patch_diff_configure(struct ag_patch_diff *d, const struct ag_patch_diff
                              struct ag_error *err);
 void ag_patch_diff_layout(const struct ag_patch_diff *d, struct ag_layout *out);
 // Records previous, next (RGBA8) -> cells, ascending by number (the order of S4.4 is made by the
-// reader, from the scores). previous == NULL: empty mask. [stage DIFF]
+// reader, from the scores). previous == NULL: empty mask. out->frame_id is the caller's. [stage
+// DIFF]
 void ag_patch_diff_record(struct ag_patch_diff *d, struct ag_cmd *cmd,
                           const struct ag_buffer *previous, const struct ag_buffer *next,
                           float threshold, struct ag_mask *out);

@@ -44,9 +44,9 @@ struct ag_plan_stats {
     uint32_t listed;             // cells in the list, pads and repeats included
     uint32_t selected;           // distinct cells
     uint32_t kept;               // after the geometry policy
-    uint32_t pixels;             // exact area of the union
+    uint32_t pixels;             // exact area of the union, on keyframes too
     uint32_t keyframe;           // 1: the whole frame replaces the history
-    uint32_t per_grid[AG_MAX_GRIDS]; // kept cells a grid
+    uint32_t per_grid[AG_MAX_GRIDS]; // kept cells a grid (`effective`: by finest contributor)
     uint32_t chosen, repaired;   // cells from the mask source, cells added by repair
     uint32_t path;               // 0 keyframe, 1 sparse, 2 dense, 3 full copy
 };

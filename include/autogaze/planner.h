@@ -7,6 +7,14 @@
 // first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the cost
 // of one table look-up, whatever the mask.
 //
+// Order of deduplication: grids coarse to fine, inside a grid by cell number. Upstream keeps the
+// order of selection inside a grid; the two differ only where cells of one grid cover one another
+// (pictures of less than two pixels a cell, cell_scale > 1), and the union is the same.
+//
+// Barriers: the functions that record put none before their first and after their last command. The
+// caller puts one between stages, and before the first of a frame. (All stages of this header,
+// compositor.h and mask_source.h.)
+//
 // Thread-safety: render thread.
 #ifndef AUTOGAZE_PLANNER_H
 #define AUTOGAZE_PLANNER_H
@@ -29,12 +37,17 @@ struct ag_mask {
 struct ag_plan {
     const struct ag_buffer *stats;     // struct ag_plan_stats at offset 0
     const struct ag_buffer *selected;  // bitmap, 1 bit a cell number (what was asked for)
-    const struct ag_buffer *kept;      // bitmap after the geometry policy (what is drawn)
+    const struct ag_buffer *kept;      // bitmap after the geometry policy (what is drawn), numbered
+                                       // by ag_plan_layout
+    const struct ag_buffer *grids;     // that layout: struct plan_grid [n_grids]
     const struct ag_buffer *column;    // uint32 [width]: x-segment of a pixel column
     const struct ag_buffer *row;       // uint32 [height]
     const struct ag_buffer *segments;  // uint32 [n_y][n_x], see shaders/interface/plan_args.h
     const struct ag_buffer *edges;     // pixel edges of the segments: [n_x+1] then [n_y+1]
     uint32_t n_x, n_y, width, height;
+    uint32_t n_grids;
+    uint32_t cell_units;               // cell_scale, see ag_cell_units
+    enum ag_geometry geometry;
     bool keyframe;
 };
 
@@ -56,6 +69,30 @@ bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *s
 void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
                        bool keyframe, struct ag_plan *out);
 
+// ---- cells and rectangles, for everybody (src/reference/layout.c) ----
+// Layout in which kept cells are numbered: the input's, or for `effective` the single target grid:
+// an axis has as many cells as the finest grid of the layout, at least 14. (Upstream takes the
+// finest grid that has a cell in the frame's selection; a fixed grid does not flicker and is the
+// same for the model's own grids.) false: more than AG_MAX_CELLS cells.
+bool ag_plan_layout(const struct ag_layout *layout, enum ag_geometry geometry,
+                    struct ag_layout *out);
+// Position of a cell of a layout.
+struct ag_cell {
+    uint32_t grid, column, row;
+};
+struct ag_cell ag_layout_cell(const struct ag_layout *layout, uint32_t cell);
+// The cell scale as exact rational: units of 1/4096, at least one. 4096 when `scale` is 0 or not
+// finite.
+#define AG_CELL_UNIT 4096u
+uint32_t ag_cell_units(float scale);
+// Samples [first, end) of `extent` that cell `index` of `n` on an axis touches (S5.2): its centre
+// plus and minus half of a cell, scaled, clipped to the picture, grown outward to whole samples.
+void ag_cell_span(uint32_t index, uint32_t n, uint32_t extent, uint32_t units, uint32_t *first,
+                  uint32_t *end);
+// Whether the centre of sample `x` of `extent` lies in that cell before it was grown. A centre
+// between two cells is the right one's.
+bool ag_cell_has_centre(uint32_t index, uint32_t n, uint32_t x, uint32_t extent, uint32_t units);
+
 // ---- plain C reference, for tests, `--compositor cpu` and reports (src/reference) ----
 // Exact pixel rectangle of a cell.
 struct ag_rect {
@@ -63,14 +100,15 @@ struct ag_rect {
 };
 struct ag_rect ag_cell_rect(const struct ag_layout *layout, uint32_t cell, uint32_t width,
                             uint32_t height, float cell_scale);
-// Applies the policy to a list of cells; `drawn` gets the cells that are kept (`effective`: cells
-// of the target grid, see plan_layout), at most AG_MAX_CELLS. Returns their number.
+// Applies the policy to a list of cells (pads, repeats and numbers out of range are legal). `setup`
+// is valid (ag_planner_configure would take it).
 struct ag_ref_plan {
     struct ag_layout layout;        // of `cells` (differs from the input's for `effective`)
+    enum ag_geometry geometry;
     uint32_t n;
-    uint32_t *cells;                // ag_alloc, [n]
+    uint32_t *cells;                // ag_alloc, [n], ascending
     uint32_t *colour;               // palette entry of each
-    struct ag_plan_stats stats;
+    struct ag_plan_stats stats;     // keyframe 0, path 2
 };
 void ag_ref_plan(const struct ag_planner_setup *setup, const uint32_t *cells, uint32_t n,
                  struct ag_ref_plan *out);

@@ -1,0 +1,5 @@
+ag_test(planner_ref MODULES reference base SOURCES ${CMAKE_SOURCE_DIR}/src/mask/forced.c LABELS cpu)
+ag_test(compositor_ref MODULES reference base
+        SOURCES ${CMAKE_SOURCE_DIR}/src/mask/forced.c ${CMAKE_SOURCE_DIR}/src/compositor/psnr.c
+                ${CMAKE_SOURCE_DIR}/src/source/pattern.c
+        LABELS cpu)
