@@ -29,7 +29,8 @@ build() {
     local preset=$1 targets=$2
     shift 2
     say "building $targets in build/$preset"
-    (cd -- "$root" && quiet "build/$preset/configure.log" cmake --preset "$preset" "$@" &&
+    local logs=$root/build/$preset
+    (cd -- "$root" && quiet "$logs/configure.log" cmake --preset "$preset" "$@" &&
         # shellcheck disable=SC2086 # several targets
-        quiet "build/$preset/build.log" cmake --build "build/$preset" --target $targets)
+        quiet "$logs/build.log" cmake --build "build/$preset" --target $targets)
 }

@@ -24,12 +24,12 @@ given() {
     return 1
 }
 
-interactive=false
-[ -z "${DISPLAY-}${WAYLAND_DISPLAY-}" ] || interactive=true
+as_given=false
+[ -z "${DISPLAY-}${WAYLAND_DISPLAY-}" ] || as_given=true
 for arg in "$@"; do
-    case $arg in --headless | --list-* | --help | --version) interactive=true ;; esac
+    case $arg in --headless | --list-* | --help | --version) as_given=true ;; esac
 done
-! $interactive || exec "$viewer" "$@"
+! $as_given || exec "$viewer" "$@"
 
 args=(--headless)
 given --frames "$@" || args+=(--frames 300)
