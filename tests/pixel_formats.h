@@ -16,7 +16,8 @@ struct test_format {
     struct test_component c[4];
 };
 
-#define TEST_YUV(name, bytes, cx, cy, ...) { name, AG_PIXEL_YUV, bytes, cx, cy, 0, 3, { __VA_ARGS__ } }
+#define TEST_YUV(name, bytes, cx, cy, ...)                                                         \
+    { name, AG_PIXEL_YUV, bytes, cx, cy, 0, 3, { __VA_ARGS__ } }
 #define TEST_RGB(name, bytes, alpha, ...)                                                          \
     { name, AG_PIXEL_RGB, bytes, 0, 0, alpha, 3 + alpha, { __VA_ARGS__ } }
 

@@ -10,7 +10,8 @@
 void ag_ref_shortest_edge(uint32_t width, uint32_t height, uint32_t edge, uint32_t *new_width,
                           uint32_t *new_height);
 // One axis of the 8-bit triangle filter (M2.2): for each of n_out samples the first input index and
-// `taps` 22-bit weights (zero padded). Returns the number of taps; arrays may be NULL to ask for it.
+// `taps` 22-bit weights (zero padded). Returns the number of taps; arrays may be NULL to ask for
+// it.
 uint32_t ag_ref_triangle_taps(uint32_t n_in, uint32_t n_out, uint32_t *first, int32_t *weights);
 // One axis of the bicubic (M2.3): clamped indices [n_out][4], weights [n_out][4], all in float32.
 void ag_ref_bicubic_taps(uint32_t n_in, uint32_t n_out, uint32_t *index, float *weights);
@@ -29,7 +30,8 @@ void ag_ref_bicubic(const float *src, uint32_t width, uint32_t height, float *ds
 // The whole of it: u8 interleaved -> f32 [3][side][side].
 void ag_ref_preprocess(const struct ag_preprocess_config *c, const uint8_t *src, uint32_t width,
                        uint32_t height, uint32_t channels, uint32_t side, float *dst);
-// Plain bilinear, half-pixel centres, no antialias (M7.2 grid resize): f32 [3][h][w] -> [3][nh][nw].
+// Plain bilinear, half-pixel centres, no antialias (M7.2 grid resize): f32 [3][h][w] ->
+// [3][nh][nw].
 void ag_ref_bilinear(const float *src, uint32_t width, uint32_t height, float *dst,
                      uint32_t new_width, uint32_t new_height);
 

@@ -7,11 +7,6 @@
 // Samples are widened to 16 bits (8.8 levels), coefficients have 13 fraction bits.
 #define COLOR_SHIFT 21
 
-struct color_component { // see pixel_layout.h
-    U32 offset, pitch;
-    U32 form;            // step | drop << 8 | depth << 16 | shift_x << 24 | shift_y << 28
-};
-
 struct color_args {
     U32 width, height;   // of the samples
     U32 rotation;        // clockwise quarter turns
@@ -20,7 +15,8 @@ struct color_args {
     I32 alpha;           // factor of component 3; 0: opaque
     I32 bias[3];
     I32 m[9];            // [out][in]
-    struct color_component c[4];
+    U32 offset[4], pitch[4]; // of the components, see pixel_layout.h
+    U32 form[4];             // step | drop << 8 | depth << 16 | shift_x << 24 | shift_y << 28
 };
 ABI_SIZE(color_args, 124);
 

@@ -197,8 +197,10 @@ void ag_ref_bicubic(const float *src, uint32_t width, uint32_t height, float *ds
         memcpy(dst, src, sizeof(*dst) * 3 * width * height);
         return;
     }
-    uint32_t *ix = ag_alloc(sizeof(*ix) * 4 * new_width), *iy = ag_alloc(sizeof(*iy) * 4 * new_height);
-    float *wx = ag_alloc(sizeof(*wx) * 4 * new_width), *wy = ag_alloc(sizeof(*wy) * 4 * new_height);
+    uint32_t *ix = ag_alloc(sizeof(*ix) * 4 * new_width);
+    uint32_t *iy = ag_alloc(sizeof(*iy) * 4 * new_height);
+    float *wx = ag_alloc(sizeof(*wx) * 4 * new_width);
+    float *wy = ag_alloc(sizeof(*wy) * 4 * new_height);
     ag_ref_bicubic_taps(width, new_width, ix, wx);
     ag_ref_bicubic_taps(height, new_height, iy, wy);
     for (uint32_t c = 0; c < 3; c++) {

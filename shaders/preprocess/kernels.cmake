@@ -1,0 +1,1 @@
+ag_shaders(preprocess color resize bicubic)

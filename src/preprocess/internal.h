@@ -1,0 +1,30 @@
+// Shared by picture.c (samples -> RGBA8) and preprocess.c (RGBA8 -> model input).
+#ifndef AG_PREPROCESS_INTERNAL_H
+#define AG_PREPROCESS_INTERNAL_H
+
+#include "autogaze/preprocess.h"
+
+#include "interface/resize_args.h"
+
+struct ag_preprocess {
+    struct ag_gpu *gpu;
+
+    // samples -> picture
+    struct ag_kernel *color[2][2]; // [fewer chroma columns][fewer chroma rows]
+    struct ag_buffer *samples;     // as large as the largest frame so far
+
+    // picture -> model input, for one size
+    struct ag_kernel *rows, *columns, *bicubic;
+    uint32_t width, height;        // of the picture; 0: not configured
+    bool inferable;
+    struct ag_buffer *tables;      // of all three kernels
+    struct ag_buffer *narrow;      // after the rows; NULL: the width does not change
+    struct ag_buffer *resized;     // after the columns; NULL: the height does not change
+    struct resize_args row_args, column_args;
+    struct bicubic_args bicubic_args;
+};
+
+bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err);
+void ag_picture_destroy(struct ag_preprocess *p);
+
+#endif
