@@ -1,0 +1,124 @@
+// The option table: defaults, values, and one clear sentence for everything that is wrong.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "autogaze/config.h"
+
+#define PARSE(config, err, ...)                                                                    \
+    ag_config_parse_args(config, AG_COUNT(((char *[]){ "x", __VA_ARGS__ })),                       \
+                         (char *[]){ "x", __VA_ARGS__ }, err)
+
+static void defaults(void **state)
+{
+    (void)state;
+    struct ag_config c;
+    assert_true(ag_config_parse_args(&c, 1, (char *[]){ "x" }, NULL));
+    assert_string_equal(c.source, "auto");
+    assert_string_equal(c.model, "open-gaze");
+    assert_int_equal(c.synthetic_size.width, 1280);
+    assert_int_equal(c.mask_source, AG_MASK_AUTOGAZE);
+    assert_true(isnan(c.quality_db));
+    assert_true(c.psnr);
+    assert_false(c.headless);
+    assert_int_equal(c.lockstep, AG_UNSET);
+    assert_true(c.blend_alpha == 0.38);
+    assert_true(c.patch_diff_threshold == 0.15);
+}
+
+static void values(void **state)
+{
+    (void)state;
+    struct ag_config c;
+    assert_true(PARSE(&c, NULL, "--source=synthetic-pan", "--synthetic-size", "64x36", "--no-psnr",
+                      "--frames", "12", "--quality-db", "36.5", "--no-lockstep", "--mask-geometry",
+                      "native"));
+    assert_string_equal(c.source, "synthetic-pan");
+    assert_int_equal(c.synthetic_size.height, 36);
+    assert_false(c.psnr);
+    assert_int_equal(c.frames, 12);
+    assert_true(c.quality_db == 36.5);
+    assert_int_equal(c.lockstep, AG_NO);
+    assert_int_equal(c.geometry, 1);
+    assert_true(PARSE(&c, NULL, "--headless", "--", "--odd-name.mp4"));
+    assert_int_equal(c.n_files, 1);
+    assert_string_equal(c.files[0], "--odd-name.mp4");
+}
+
+struct wrong {
+    const char *args[3];
+    const char *says;
+};
+
+static void mistakes(void **state)
+{
+    (void)state;
+    static const struct wrong cases[] = {
+        { { "--fames" }, "did you mean --frames" },
+        { { "--frames" }, "needs a value" },
+        { { "--frames", "many" }, "--frames: 'many' is not a whole number" },
+        { { "--frames", "-3" }, "is not a whole number from 0" },
+        { { "--frames", "2.5" }, "whole number" },
+        { { "--blend-alpha", "1.5" }, "from 0 to 1" },
+        { { "--blend-alpha", "nan" }, "from 0 to 1" },
+        { { "--mask-source", "magic" }, "is not one of: autogaze patch-diff" },
+        { { "--synthetic-size", "0x10" }, "is not a size" },
+        { { "--synthetic-size", "1280" }, "is not a size" },
+        { { "--headless=yes" }, "takes no value" },
+        { { "--no-frames" }, "unknown option" },
+        { { "-x" }, "unknown option -x" },
+        { { "--task-loss", "high" }, "not a number, off or model" },
+        { { "--source", "video" }, "needs a file" },
+        { { "--model=" }, "needs NAME" },
+    };
+    for (size_t i = 0; i < AG_COUNT(cases); i++) {
+        struct ag_config c;
+        struct ag_error err = { 0 };
+        char *argv[] = { "x", (char *)cases[i].args[0], (char *)cases[i].args[1] };
+        int argc = cases[i].args[1] ? 3 : 2;
+        assert_false(ag_config_parse_args(&c, argc, argv, &err));
+        assert_int_equal(err.status, AG_ERR_USAGE);
+        if (!strstr(err.text, cases[i].says)) {
+            fail_msg("%s: '%s' does not say '%s'", cases[i].args[0], err.text, cases[i].says);
+        }
+    }
+    struct ag_config c;
+    struct ag_error err = { 0 };
+    assert_false(PARSE(&c, &err, "--quality-db", "30", "--task-loss", "0.1"));
+    assert_non_null(strstr(err.text, "same threshold"));
+}
+
+// Every option that takes a value comes back from describe as it was typed.
+static void described(void **state)
+{
+    (void)state;
+    struct ag_config c;
+    assert_true(PARSE(&c, NULL, "--source", "synthetic-noise", "--mask-style", "overlay",
+                      "--loop", "--no-psnr"));
+    const char *name;
+    char value[512];
+    int seen = 0;
+    for (int i = 0; ag_config_describe(&c, i, &name, value, sizeof(value)); i++) {
+        seen += strcmp(name, "source") == 0 && strcmp(value, "synthetic-noise") == 0;
+        seen += strcmp(name, "mask-style") == 0 && strcmp(value, "overlay") == 0;
+        seen += strcmp(name, "loop") == 0 && strcmp(value, "yes") == 0;
+        seen += strcmp(name, "psnr") == 0 && strcmp(value, "no") == 0;
+    }
+    assert_int_equal(seen, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(values),
+        cmocka_unit_test(mistakes),
+        cmocka_unit_test(described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,162 @@
+// Running statistics and reports: S7's rules about infinite samples, keyframes and percentiles.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "autogaze/report.h"
+
+static const struct ag_layout model_layout = {
+    .n_grids = 4,
+    .grid = { { 2, 2, 0, 0 }, { 4, 4, 4, 1 }, { 7, 7, 20, 2 }, { 14, 14, 69, 3 } },
+    .cells = 265,
+};
+
+static struct ag_frame_report frame(uint64_t sequence, double psnr)
+{
+    return (struct ag_frame_report){
+        .frame_id = sequence + 1, .sequence = sequence, .width = 100, .height = 50,
+        .mask_source = "test", .layout = model_layout, .gaze_ratio = 0.5, .has_psnr = true,
+        .psnr_db = psnr, .latency_ns = 2000000, .interval_ns = sequence ? 10000000 : 0,
+        .gpu_total_ns = 1000000, .plan = { .selected = 4, .path = 2 },
+    };
+}
+
+static void infinite_samples(void **state)
+{
+    (void)state;
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    const double psnr[] = { INFINITY, 30, 40, INFINITY };
+    for (size_t i = 0; i < AG_COUNT(psnr); i++) {
+        struct ag_frame_report r = frame(i, psnr[i]);
+        ag_stats_add(s, &r);
+    }
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    assert_int_equal(snap.psnr.samples, 2);
+    assert_int_equal(snap.psnr.infinite, 2);
+    assert_true(isinf(snap.psnr.last));
+    assert_true(fabs(snap.psnr.mean - 35) < 1e-9);
+    assert_true(fabs(snap.psnr.ema - 31.5) < 1e-9);
+    assert_true(fabs(snap.psnr.min - 30) < 1e-9);
+    assert_true(fabs(snap.fps - 100) < 1e-6);
+    ag_stats_destroy(&s);
+}
+
+// EMA: the first sample sets it, then 0.85 old + 0.15 new.
+static void ema(void **state)
+{
+    (void)state;
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    struct ag_frame_report r = frame(0, 30);
+    r.gaze_ratio = 1;
+    ag_stats_add(s, &r);
+    r.gaze_ratio = 0;
+    ag_stats_add(s, &r);
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    assert_true(fabs(snap.gaze_ratio.ema - 0.85) < 1e-12);
+    ag_stats_destroy(&s);
+}
+
+static void keyframes_and_warmup(void **state)
+{
+    (void)state;
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    struct ag_frame_report key = frame(0, INFINITY);
+    key.keyframe = true;
+    key.gaze_ratio = NAN;
+    ag_stats_add(s, &key);
+    struct ag_frame_report warm = frame(1, 10);
+    warm.warmup = true;
+    ag_stats_add(s, &warm);
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    assert_int_equal(snap.frames, 1);
+    assert_int_equal(snap.keyframes, 1);
+    assert_int_equal(snap.gaze_ratio.samples, 0);
+    assert_int_equal(snap.psnr.samples + snap.psnr.infinite, 0);
+    ag_stats_destroy(&s);
+}
+
+static void costs(void **state)
+{
+    (void)state;
+    struct ag_cost c = ag_cost_of(19.6, &model_layout);
+    assert_int_equal(c.dense, 265);
+    assert_int_equal(c.finest, 196);
+    assert_true(fabs(c.reduction - 10) < 1e-9);
+    // ViT-B/16 at 196 tokens: 33.3 GFLOP in its linear layers, 1.4 in attention.
+    assert_true(fabs(ag_vit_gflop(196) - 34.7) < 0.1);
+    assert_true(c.encoder_gflop_saved > 31 && c.encoder_gflop_saved < 32);
+}
+
+static char *contents(const char *path)
+{
+    void *data;
+    size_t size;
+    assert_true(ag_read_file(path, 1 << 20, &data, &size, NULL));
+    return data;
+}
+
+static void trace_rows(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/ag-report-XXXXXX";
+    int fd = mkstemp(path);
+    close(fd);
+    struct ag_trace *t = ag_trace_open(path, NULL);
+    struct ag_frame_report r = frame(3, INFINITY);
+    uint32_t ids[] = { 0, 265, 69 }, cells[] = { 0, 69 };
+    float losses[] = { 0.5f, NAN, 0.25f };
+    r.has_gaze = true;
+    r.gaze = (struct ag_gaze){ .slots = 3, .rounds = 1, .valid = 2, .ids = ids, .losses = losses };
+    r.cells = cells;
+    r.n_cells = 2;
+    ag_trace_add(t, &r);
+    char *before = contents(path);
+    assert_string_equal(before, ""); // nothing half-written under the file's own name
+    ag_free(before);
+    assert_true(ag_trace_close(&t, NULL));
+    char *text = contents(path);
+    assert_non_null(strstr(text, "\"ids\":[0,265,69]"));
+    assert_non_null(strstr(text, "\"losses\":[0.5,null,0.25]"));
+    assert_non_null(strstr(text, "{\"id\":0,\"grid\":2,\"rect\":[0,0,50,25]}"));
+    assert_non_null(strstr(text, "{\"id\":69,\"grid\":14,\"rect\":[0,0,8,4]}"));
+    assert_non_null(strstr(text, "\"psnr_db\":null,\"psnr_infinite\":true"));
+    ag_free(text);
+    unlink(path);
+}
+
+static void unwritable(void **state)
+{
+    (void)state;
+    struct ag_error err = { 0 };
+    assert_null(ag_trace_open("/proc/nothing/trace.jsonl", &err));
+    assert_int_equal(err.status, AG_ERR_OUTPUT);
+    uint8_t pixel[4] = { 1, 2, 3, 4 };
+    err = (struct ag_error){ 0 };
+    assert_false(ag_screenshot_write("/tmp", (const uint8_t *const[]){ pixel }, 1, 1, 1, &err));
+    assert_int_equal(err.status, AG_ERR_OUTPUT);
+    assert_non_null(strstr(err.text, "directory"));
+    err = (struct ag_error){ 0 };
+    assert_false(ag_screenshot_write("/dev/full", (const uint8_t *const[]){ pixel }, 1, 1, 1, &err));
+    assert_int_equal(err.status, AG_ERR_OUTPUT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(infinite_samples), cmocka_unit_test(ema),
+        cmocka_unit_test(keyframes_and_warmup), cmocka_unit_test(costs),
+        cmocka_unit_test(trace_rows), cmocka_unit_test(unwritable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
