@@ -167,7 +167,7 @@ static void dispatches_groups_that_the_gpu_counted(void **state)
     ag_dispatch_indirect(cmd, k, AG_BIND({ counter }), NULL, 0, args, 12);
     ag_cmd_barrier(cmd);
     ag_cmd_fill(cmd, args, 0, 4, 5); // arguments written on the GPU in the same submission
-    ag_cmd_barrier(cmd);
+    ag_cmd_barrier_indirect(cmd);
     ag_dispatch_indirect(cmd, k, AG_BIND({ counter }), NULL, 0, args, 0);
     test_gpu_finish(gpu, cmd);
     test_gpu_read(gpu, counter, &count, 4);
@@ -368,8 +368,13 @@ static void submissions_meet_swapchain_semaphores(void **state)
     test_gpu_close(&gpu);
 }
 
+static uint64_t n_messages(struct ag_gpu *gpu)
+{
+    return ag_gpu_get_counters(gpu).validation_messages;
+}
+
 // The teardown of all other tests relies on this: the layers are there and check hazards.
-static void validation_sees_a_missing_barrier(void **state)
+static void validation_sees_missing_barriers(void **state)
 {
     (void)state;
     struct ag_error err = { 0 };
@@ -377,13 +382,24 @@ static void validation_sees_a_missing_barrier(void **state)
     struct ag_gpu *gpu = ag_gpu_create(NULL, &params, &err);
     TEST_OK(gpu, err);
     struct ag_buffer *b = test_gpu_buffer(gpu, NULL, 1024, "test/hazard");
-    assert_int_equal(ag_gpu_get_counters(gpu).validation_messages, 0);
+    struct ag_buffer *counter = test_gpu_buffer(gpu, NULL, 4, "test/counter");
+    struct ag_kernel *k = test_gpu_kernel(gpu, &ag_shaders_gputest, "count", AG_CONSTANTS(64));
+    assert_int_equal(n_messages(gpu), 0);
     struct ag_cmd *cmd = test_gpu_begin(gpu);
     ag_cmd_fill(cmd, b, 0, 1024, 1);
-    ag_cmd_fill(cmd, b, 0, 1024, 2);
+    ag_cmd_fill(cmd, b, 0, 1024, 1);
     test_gpu_finish(gpu, cmd);
-    assert_true(ag_gpu_get_counters(gpu).validation_messages > 0);
+    uint64_t after_fills = n_messages(gpu);
+    assert_true(after_fills > 0);
+    cmd = test_gpu_begin(gpu);
+    ag_cmd_fill(cmd, b, 0, 1024, 1);
+    ag_cmd_barrier(cmd); // not enough for arguments
+    ag_dispatch_indirect(cmd, k, AG_BIND({ counter }), NULL, 0, b, 0);
+    test_gpu_finish(gpu, cmd);
+    assert_true(n_messages(gpu) > after_fills);
     ag_buffer_destroy(gpu, &b);
+    ag_buffer_destroy(gpu, &counter);
+    ag_kernel_destroy(gpu, &k);
     ag_gpu_destroy(&gpu);
 }
 
@@ -596,7 +612,7 @@ int main(void)
         cmocka_unit_test(destruction_waits_for_the_gpu),
         cmocka_unit_test(uploads_from_another_thread),
         cmocka_unit_test(submissions_meet_swapchain_semaphores),
-        cmocka_unit_test(validation_sees_a_missing_barrier),
+        cmocka_unit_test(validation_sees_missing_barriers),
         cmocka_unit_test(a_lost_device_stays_lost),
         cmocka_unit_test(errors_say_what_to_do),
         cmocka_unit_test(errors_of_objects_name_them),

@@ -191,6 +191,7 @@ void ag_vk_cmd_signal(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStage
 
 #define COMPUTE_AND_TRANSFER                                                                       \
     (VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT)
+#define READS (VK_ACCESS_2_SHADER_READ_BIT | VK_ACCESS_2_TRANSFER_READ_BIT)
 #define WRITES (VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT)
 
 void ag_vk_barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 src_stages, VkAccessFlags2 src_access,
@@ -214,11 +215,14 @@ void ag_vk_barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 src_stages, VkAcces
 
 void ag_cmd_barrier(struct ag_cmd *cmd)
 {
-    // Indirect reads stand among the sources so that arguments may be written again after use.
-    ag_vk_barrier(cmd, COMPUTE_AND_TRANSFER | VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT, WRITES,
+    ag_vk_barrier(cmd, COMPUTE_AND_TRANSFER, WRITES, COMPUTE_AND_TRANSFER, READS | WRITES);
+}
+
+void ag_cmd_barrier_indirect(struct ag_cmd *cmd)
+{
+    ag_vk_barrier(cmd, COMPUTE_AND_TRANSFER, WRITES,
                   COMPUTE_AND_TRANSFER | VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT,
-                  WRITES | VK_ACCESS_2_SHADER_READ_BIT | VK_ACCESS_2_TRANSFER_READ_BIT |
-                      VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT);
+                  READS | WRITES | VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT);
 }
 
 void ag_cmd_host_barrier(struct ag_cmd *cmd)

@@ -15,11 +15,6 @@
     "install the driver of your GPU (mesa-vulkan-drivers for AMD, Intel and software rendering; "  \
     "for NVIDIA the vendor's driver with its Vulkan part)"
 
-// Headers of 1.3.239 know this extension by NVIDIA's older name only.
-#ifndef VK_KHR_cooperative_matrix
-#define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
-#endif
-
 // ---- instance --------------------------------------------------------------------------------
 
 static bool has_layer(const char *name)
@@ -150,19 +145,12 @@ static void destroy_instance(struct ag_gpu *gpu)
 
 // ---- what a device is ------------------------------------------------------------------------
 
-struct cooperative_features { // VkPhysicalDeviceCooperativeMatrixFeaturesKHR
-    VkStructureType sType;
-    void *pNext;
-    VkBool32 matrix, robust_access;
-};
-#define TYPE_COOPERATIVE_FEATURES ((VkStructureType)1000506000)
-
 struct features {
     VkPhysicalDeviceFeatures2 core;
     VkPhysicalDeviceVulkan11Features v11;
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
-    struct cooperative_features cooperative;
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV cooperative;
 };
 
 struct candidate {
@@ -195,7 +183,7 @@ static void chain_features(struct features *f, bool cooperative)
     f->v12.pNext = &f->v13;
     f->v13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES;
     f->v13.pNext = cooperative ? &f->cooperative : NULL;
-    f->cooperative.sType = TYPE_COOPERATIVE_FEATURES;
+    f->cooperative.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV;
     f->cooperative.pNext = NULL;
 }
 
@@ -344,14 +332,14 @@ static void describe_properties(struct candidate *c)
 
 static void describe_features(struct candidate *c)
 {
-    bool cooperative = has_extension(c, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    bool cooperative = has_extension(c, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
     chain_features(&c->features, cooperative);
     vkGetPhysicalDeviceFeatures2(c->physical, &c->features.core);
     struct ag_gpu_info *info = &c->info;
     info->storage16 = c->features.v11.storageBuffer16BitAccess;
     info->float16 = c->features.v12.shaderFloat16;
     info->int64 = c->features.core.features.shaderInt64;
-    info->cooperative_matrix = cooperative && c->features.cooperative.matrix;
+    info->cooperative_matrix = cooperative && c->features.cooperative.cooperativeMatrix;
     info->memory_budget = has_extension(c, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     info->calibrated = has_extension(c, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
 }
@@ -533,7 +521,7 @@ static struct features wanted_features(const struct candidate *c)
         .v13.subgroupSizeControl = VK_TRUE,
         .v13.computeFullSubgroups = VK_TRUE,
         .v13.dynamicRendering = VK_TRUE,
-        .cooperative.matrix = has->cooperative.matrix,
+        .cooperative.cooperativeMatrix = has->cooperative.cooperativeMatrix,
     };
 }
 
@@ -547,7 +535,7 @@ static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool pr
         { VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, true },
         { VK_KHR_SWAPCHAIN_EXTENSION_NAME, present },
         { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, c->info.memory_budget },
-        { VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
+        { VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
     };
     const char *extensions[AG_COUNT(wanted)];
     uint32_t n = 0;
