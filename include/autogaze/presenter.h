@@ -1,0 +1,74 @@
+// Puts pictures on a target: a window's swapchain or an offscreen image. The HUD draws into the
+// same target between begin and end:
+//
+//     switch (ag_presenter_begin(p, frame_id, &frame, &err)) {
+//     case AG_PRESENTER_READY:
+//         ag_presenter_draw(p, pictures, AG_PANELS);
+//         ag_hud_draw(hud, &frame, ...);
+//         ag_presenter_end(p, &err);
+//
+// Colour: pictures and HUD are sRGB-coded bytes and reach the screen unchanged; a UNORM target is
+// preferred, an sRGB one gets decoded values and encodes them again.
+// A window that is resized, minimised, hidden or lost is a state (SKIP), not an error; everything
+// is made anew with the next begin. The device goes idle only then and in destroy.
+// Thread-safety: render thread.
+#ifndef AUTOGAZE_PRESENTER_H
+#define AUTOGAZE_PRESENTER_H
+
+#include "autogaze/gpu.h"
+#include "autogaze/view.h"
+
+// How frames reach the display; what the surface lacks is replaced by FIFO, with a warning.
+enum ag_present_pace { AG_PACE_FIFO, AG_PACE_MAILBOX, AG_PACE_IMMEDIATE };
+
+struct ag_presenter_params {
+    uint32_t width, height;        // of the drawable in pixels
+    enum ag_present_pace pace;
+    // Makes a VkSurfaceKHR (as bits) for a VkInstance; called again when the surface was lost.
+    // NULL: offscreen. The presenter owns the surface.
+    bool (*create_surface)(void *user, void *instance, uint64_t *surface, struct ag_error *err);
+    void *user;
+};
+
+struct ag_presenter;
+// AG_ERR_DEVICE where the device cannot draw or cannot present to the surface.
+struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu *gpu,
+                                         const struct ag_presenter_params *params,
+                                         struct ag_error *err);
+void ag_presenter_destroy(struct ag_presenter **p);
+// Size of the drawable from the next begin on; 0x0: minimised.
+void ag_presenter_resize(struct ag_presenter *p, uint32_t width, uint32_t height);
+
+enum ag_presenter_state {
+    AG_PRESENTER_READY, // draw, then end
+    AG_PRESENTER_SKIP,  // nothing to draw on now (minimised, hidden, about to change): try later
+    AG_PRESENTER_ERROR,
+};
+struct ag_target {                 // valid from begin to end
+    struct ag_cmd *cmd;
+    uint32_t width, height;        // as the surface has it: may differ from what resize said
+    uint32_t format;               // VkFormat, for pipelines that draw into the target
+};
+// Waits for the display as the pace says and for the frame before last. Clears to `background`
+// (RGBA8, R in the lowest byte). `frame_id` comes back with the GPU times. [stage PRESENT]
+enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
+                                           uint32_t background, struct ag_target *out,
+                                           struct ag_error *err);
+struct ag_picture_panel {
+    const struct ag_buffer *picture; // RGBA8 [height][width]; NULL: plain background
+    uint32_t width, height;
+    struct ag_rect where;            // the caller keeps the aspect
+    bool use_alpha;                  // transparent pixels show `background`
+    uint32_t background;
+};
+// Area-weighted where the picture shrinks, nearest pixel where it grows. [stage PRESENT]
+void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n);
+// Submits and presents. Returns the timeline value, 0 on failure.
+uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err);
+
+// Offscreen only: what was drawn last, RGBA8 [height][width] (waits).
+bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *err);
+// Times the swapchain was made (offscreen: the image), for tests.
+uint32_t ag_presenter_generations(const struct ag_presenter *p);
+
+#endif

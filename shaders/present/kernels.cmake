@@ -1,0 +1,1 @@
+ag_shaders(present panel.vert panel.frag)

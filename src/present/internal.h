@@ -1,0 +1,59 @@
+// What presenter.c shares with its two kinds of targets.
+#ifndef AG_PRESENT_INTERNAL_H
+#define AG_PRESENT_INTERNAL_H
+
+#include "autogaze/presenter.h"
+#include "../gpu/draw.h"
+
+#define AG_FRAMES_IN_FLIGHT 2
+#define AG_MAX_SWAPCHAIN_IMAGES 16
+
+struct ag_presenter {
+    const struct ag_log *log;
+    struct ag_gpu *gpu;
+    struct ag_presenter_params params;
+    uint32_t width, height;        // wished; 0x0: minimised
+    struct ag_draw panel;          // for `format`
+    VkFormat format;
+    uint32_t generations;
+
+    // The target of the frame being drawn.
+    struct ag_cmd *cmd;            // NULL: not between begin and end
+    VkImage image;
+    VkImageView view;
+    uint32_t target_width, target_height;
+
+    // Offscreen: one image of its own.
+    VmaAllocation allocation;
+
+    // Window; the swapchain is NULL before the first frame and while there is no room for it.
+    VkSurfaceKHR surface;
+    VkSwapchainKHR swapchain;
+    bool stale;                    // make the swapchain anew before the next frame
+    bool surface_lost;
+    bool pace_warned;
+    uint32_t n_images, image_index;
+    VkImage images[AG_MAX_SWAPCHAIN_IMAGES];
+    VkImageView views[AG_MAX_SWAPCHAIN_IMAGES];
+    VkSemaphore presentable[AG_MAX_SWAPCHAIN_IMAGES]; // signalled by the frame, for its image
+    VkSemaphore acquired[AG_FRAMES_IN_FLIGHT];        // signalled by acquire, for a frame slot
+    uint64_t slot_value[AG_FRAMES_IN_FLIGHT];         // last submission of the slot
+    uint32_t slot;
+    uint32_t swapchain_width, swapchain_height;
+};
+
+// prepare: (re)makes what the target needs for its current size and sets `format`.
+enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_error *err);
+void ag_offscreen_destroy(struct ag_presenter *p);
+
+bool ag_swapchain_open(struct ag_presenter *p, struct ag_error *err);
+void ag_swapchain_close(struct ag_presenter *p);
+enum ag_presenter_state ag_swapchain_prepare(struct ag_presenter *p, struct ag_error *err);
+// Takes an image: sets image, view and target size.
+enum ag_presenter_state ag_swapchain_acquire(struct ag_presenter *p, struct ag_error *err);
+// Hangs the image's semaphores on p->cmd.
+void ag_swapchain_attach(struct ag_presenter *p);
+// After the submission `value`. false: the device is lost; everything else is a state.
+bool ag_swapchain_present(struct ag_presenter *p, uint64_t value, struct ag_error *err);
+
+#endif

@@ -1,0 +1,109 @@
+#include "internal.h"
+
+#include <string.h>
+
+// A target nobody sees: one image, read back on request.
+
+void ag_offscreen_destroy(struct ag_presenter *p)
+{
+    struct ag_gpu *gpu = p->gpu;
+    vkDestroyImageView(gpu->device, p->view, NULL);
+    vmaDestroyImage(gpu->allocator, p->image, p->allocation);
+    p->view = VK_NULL_HANDLE;
+    p->image = VK_NULL_HANDLE;
+    p->allocation = NULL;
+}
+
+static bool create_image(struct ag_presenter *p, struct ag_error *err)
+{
+    struct ag_gpu *gpu = p->gpu;
+    VkImageCreateInfo image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+        .imageType = VK_IMAGE_TYPE_2D,
+        .format = p->format,
+        .extent = { p->width, p->height, 1 },
+        .mipLevels = 1,
+        .arrayLayers = 1,
+        .samples = VK_SAMPLE_COUNT_1_BIT,
+        .usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT,
+    };
+    VmaAllocationCreateInfo placement = { .usage = VMA_MEMORY_USAGE_AUTO_PREFER_DEVICE };
+    VK(vmaCreateImage(gpu->allocator, &image, &placement, &p->image, &p->allocation, NULL));
+    ag_vk_name(gpu, VK_OBJECT_TYPE_IMAGE, (uint64_t)p->image, "present/offscreen");
+    VkImageViewCreateInfo view = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO,
+        .image = p->image,
+        .viewType = VK_IMAGE_VIEW_TYPE_2D,
+        .format = p->format,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
+    };
+    VK(vkCreateImageView(gpu->device, &view, NULL, &p->view));
+    atomic_fetch_add(&gpu->allocations, 1);
+    p->target_width = p->width;
+    p->target_height = p->height;
+    p->generations++;
+    return true;
+
+error:
+    return false;
+}
+
+enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_error *err)
+{
+    if (p->image && p->target_width == p->width && p->target_height == p->height) {
+        return AG_PRESENTER_READY;
+    }
+    if (p->image) {
+        ag_vk_wait_idle(p->gpu);
+        ag_offscreen_destroy(p);
+    }
+    return create_image(p, err) ? AG_PRESENTER_READY : AG_PRESENTER_ERROR;
+}
+
+static void record_read(struct ag_presenter *p, struct ag_cmd *cmd, struct ag_buffer *staging)
+{
+    VkMemoryBarrier2 drawn = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+        .srcAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+        .dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT,
+    };
+    VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .memoryBarrierCount = 1,
+        .pMemoryBarriers = &drawn,
+    };
+    VkCommandBuffer commands = ag_vk_command_buffer(cmd);
+    vkCmdPipelineBarrier2(commands, &info);
+    VkBufferImageCopy region = {
+        .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .imageExtent = { p->target_width, p->target_height, 1 },
+    };
+    vkCmdCopyImageToBuffer(commands, p->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
+                           ag_vk_buffer(staging), 1, &region);
+    ag_cmd_host_barrier(cmd);
+}
+
+bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *err)
+{
+    struct ag_gpu *gpu = p->gpu;
+    if (p->params.create_surface || !p->image) {
+        return ag_fail(err, AG_ERR_OUTPUT, "nothing has been drawn offscreen yet");
+    }
+    uint64_t size = (uint64_t)p->target_width * p->target_height * 4;
+    struct ag_buffer *staging = ag_buffer_create(gpu, AG_MEM_READBACK, size, "present/read", err);
+    struct ag_cmd *cmd = staging ? ag_cmd_begin(gpu, 0, err) : NULL;
+    bool ok = false;
+    if (cmd) {
+        record_read(p, cmd, staging);
+        uint64_t value = ag_cmd_submit(cmd, err);
+        ok = value && ag_gpu_wait(gpu, value, err);
+    }
+    if (ok) {
+        ag_buffer_invalidate(gpu, staging);
+        memcpy(rgba, staging->data, size);
+    }
+    ag_buffer_destroy(gpu, &staging);
+    return ok;
+}

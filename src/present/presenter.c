@@ -1,0 +1,297 @@
+#include "internal.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "interface/panel_args.h"
+
+// The frame of a target: barriers, rendering, panels. What is behind the target is in swapchain.c
+// and offscreen.c.
+
+AG_SHADERS(present);
+
+static bool is_window(const struct ag_presenter *p)
+{
+    return p->params.create_surface != NULL;
+}
+
+static bool check_graphics(struct ag_gpu *gpu, struct ag_error *err)
+{
+    VkQueueFamilyProperties families[32];
+    uint32_t n = AG_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(gpu->physical, &n, families);
+    if (!(families[gpu->queue_family].queueFlags & VK_QUEUE_GRAPHICS_BIT)) {
+        return ag_fail(err, AG_ERR_DEVICE,
+                       "'%s' computes but cannot draw: run with --headless or another --gpu",
+                       gpu->info.name);
+    }
+    return true;
+}
+
+struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu *gpu,
+                                         const struct ag_presenter_params *params,
+                                         struct ag_error *err)
+{
+    struct ag_presenter *p = ag_alloc(sizeof(*p));
+    p->log = log;
+    p->gpu = gpu;
+    p->params = *params;
+    p->width = params->width;
+    p->height = params->height;
+    p->format = VK_FORMAT_R8G8B8A8_UNORM;
+    if (!check_graphics(gpu, err) || (is_window(p) && !ag_swapchain_open(p, err))) {
+        ag_presenter_destroy(&p);
+    }
+    return p;
+}
+
+void ag_presenter_destroy(struct ag_presenter **pp)
+{
+    struct ag_presenter *p = *pp;
+    if (!p) {
+        return;
+    }
+    assert(!p->cmd);
+    ag_vk_wait_idle(p->gpu);
+    if (is_window(p)) {
+        ag_swapchain_close(p);
+    } else {
+        ag_offscreen_destroy(p);
+    }
+    ag_draw_destroy(p->gpu, &p->panel);
+    ag_free(p);
+    *pp = NULL;
+}
+
+void ag_presenter_resize(struct ag_presenter *p, uint32_t width, uint32_t height)
+{
+    p->stale = p->stale || width != p->width || height != p->height;
+    p->width = width;
+    p->height = height;
+}
+
+uint32_t ag_presenter_generations(const struct ag_presenter *p)
+{
+    return p->generations;
+}
+
+// ---- a frame ---------------------------------------------------------------------------------
+
+static bool prepare_pipeline(struct ag_presenter *p, struct ag_error *err)
+{
+    if (p->panel.format == p->format) {
+        return true;
+    }
+    if (p->panel.pipeline) { // the surface came back with another format
+        ag_vk_wait_idle(p->gpu);
+        ag_draw_destroy(p->gpu, &p->panel);
+    }
+    struct ag_draw_params params = {
+        .library = &ag_shaders_present,
+        .vertex = "panel.vert",
+        .fragment = "panel.frag",
+        .format = p->format,
+        .push_bytes = sizeof(struct panel_args),
+    };
+    return ag_draw_create(p->gpu, &params, &p->panel, err);
+}
+
+static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLayout to,
+                          const VkMemoryBarrier2 *memory)
+{
+    VkImageMemoryBarrier2 image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+        .srcAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+        .dstAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
+        .oldLayout = from,
+        .newLayout = to,
+        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .image = p->image,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
+    };
+    if (from == VK_IMAGE_LAYOUT_UNDEFINED) { // last used by a readback or the display
+        image.srcStageMask |= VK_PIPELINE_STAGE_2_COPY_BIT;
+    }
+    VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .memoryBarrierCount = 1,
+        .pMemoryBarriers = memory,
+        .imageMemoryBarrierCount = 1,
+        .pImageMemoryBarriers = &image,
+    };
+    vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
+}
+
+static float channel(const struct ag_presenter *p, uint32_t rgba, uint32_t i)
+{
+    float v = (float)(rgba >> (8 * i) & 255) / 255.0f;
+    if (!ag_draw_is_srgb(p->format)) {
+        return v;
+    }
+    return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
+}
+
+static void begin_rendering(struct ag_presenter *p, uint32_t background)
+{
+    VkMemoryBarrier2 pictures = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
+                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_FRAGMENT_SHADER_BIT,
+        .dstAccessMask = VK_ACCESS_2_SHADER_READ_BIT,
+    };
+    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+                  &pictures);
+    VkRenderingAttachmentInfo color = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
+        .imageView = p->view,
+        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+        .loadOp = VK_ATTACHMENT_LOAD_OP_CLEAR,
+        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
+        .clearValue.color.float32 = { channel(p, background, 0), channel(p, background, 1),
+                                      channel(p, background, 2), 1 },
+    };
+    VkRenderingInfo rendering = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
+        .renderArea.extent = { p->target_width, p->target_height },
+        .layerCount = 1,
+        .colorAttachmentCount = 1,
+        .pColorAttachments = &color,
+    };
+    vkCmdBeginRendering(ag_vk_command_buffer(p->cmd), &rendering);
+}
+
+enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
+                                           uint32_t background, struct ag_target *out,
+                                           struct ag_error *err)
+{
+    assert(!p->cmd);
+    if (!ag_vk_alive(p->gpu, err)) {
+        return AG_PRESENTER_ERROR;
+    }
+    if (p->width == 0 || p->height == 0) {
+        return AG_PRESENTER_SKIP;
+    }
+    enum ag_presenter_state state = is_window(p) ? ag_swapchain_prepare(p, err)
+                                                 : ag_offscreen_prepare(p, err);
+    if (state == AG_PRESENTER_READY && !prepare_pipeline(p, err)) {
+        return AG_PRESENTER_ERROR;
+    }
+    if (state == AG_PRESENTER_READY && is_window(p)) {
+        state = ag_swapchain_acquire(p, err);
+    }
+    if (state != AG_PRESENTER_READY) {
+        return state;
+    }
+    p->cmd = ag_cmd_begin(p->gpu, frame_id, err);
+    if (!p->cmd) {
+        return AG_PRESENTER_ERROR;
+    }
+    if (is_window(p)) {
+        ag_swapchain_attach(p);
+    }
+    ag_cmd_stage_begin(p->cmd, AG_STAGE_PRESENT);
+    begin_rendering(p, background);
+    ag_cmd_stage_end(p->cmd);
+    *out = (struct ag_target){
+        .cmd = p->cmd,
+        .width = p->target_width,
+        .height = p->target_height,
+        .format = (uint32_t)p->format,
+    };
+    return AG_PRESENTER_READY;
+}
+
+// The part of a rectangle inside the target; false: none.
+static bool clip(const struct ag_presenter *p, const struct ag_rect *r, VkRect2D *out)
+{
+    int32_t x0 = AG_MAX(r->x, 0), y0 = AG_MAX(r->y, 0);
+    int32_t x1 = AG_MIN(r->x + r->width, (int32_t)p->target_width);
+    int32_t y1 = AG_MIN(r->y + r->height, (int32_t)p->target_height);
+    if (x1 <= x0 || y1 <= y0) {
+        return false;
+    }
+    *out = (VkRect2D){ { x0, y0 }, { (uint32_t)(x1 - x0), (uint32_t)(y1 - y0) } };
+    return true;
+}
+
+static void fill(struct ag_presenter *p, const VkRect2D *area, uint32_t color)
+{
+    VkClearAttachment clear = {
+        .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
+        .clearValue.color.float32 = { channel(p, color, 0), channel(p, color, 1),
+                                      channel(p, color, 2), 1 },
+    };
+    VkClearRect rect = { .rect = *area, .layerCount = 1 };
+    vkCmdClearAttachments(ag_vk_command_buffer(p->cmd), 1, &clear, 1, &rect);
+}
+
+static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *panel)
+{
+    VkRect2D area;
+    if (!clip(p, &panel->where, &area)) {
+        return;
+    }
+    if (!panel->picture) {
+        fill(p, &area, panel->background);
+        return;
+    }
+    VkViewport viewport = {
+        .x = (float)area.offset.x,
+        .y = (float)area.offset.y,
+        .width = (float)area.extent.width,
+        .height = (float)area.extent.height,
+        .maxDepth = 1,
+    };
+    VkCommandBuffer commands = ag_vk_command_buffer(p->cmd);
+    vkCmdSetViewport(commands, 0, 1, &viewport);
+    vkCmdSetScissor(commands, 0, 1, &area);
+    struct panel_args args = {
+        .x = (float)panel->where.x,
+        .y = (float)panel->where.y,
+        .width = (float)panel->where.width,
+        .height = (float)panel->where.height,
+        .source_width = panel->width,
+        .source_height = panel->height,
+        .background = panel->background,
+        .use_alpha = panel->use_alpha,
+    };
+    ag_draw_bind(p->cmd, &p->panel, panel->picture, &args);
+    vkCmdDraw(commands, 3, 1, 0, 0);
+}
+
+void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
+{
+    ag_cmd_stage_begin(p->cmd, AG_STAGE_PRESENT);
+    for (uint32_t i = 0; i < n; i++) {
+        draw_panel(p, &panels[i]);
+    }
+    ag_cmd_stage_end(p->cmd);
+}
+
+uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err)
+{
+    vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
+    // The next frame's kernels write the pictures that were read here.
+    VkMemoryBarrier2 reads = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_FRAGMENT_SHADER_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
+                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+    };
+    image_barrier(p, VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+                  is_window(p) ? VK_IMAGE_LAYOUT_PRESENT_SRC_KHR
+                               : VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
+                  &reads);
+    struct ag_cmd *cmd = p->cmd;
+    p->cmd = NULL;
+    uint64_t value = ag_cmd_submit(cmd, err);
+    if (value && is_window(p) && !ag_swapchain_present(p, value, err)) {
+        return 0;
+    }
+    return value;
+}
