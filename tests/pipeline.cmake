@@ -1,0 +1,7 @@
+ag_test(pipeline LABELS gpu)
+target_link_libraries(test_pipeline PRIVATE autogaze)
+
+add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/tests/cli.sh $<TARGET_FILE:autogaze-viewer> ${CMAKE_SOURCE_DIR})
+set_tests_properties(cli PROPERTIES LABELS gpu TIMEOUT 300)
+add_test(NAME quality COMMAND ${CMAKE_SOURCE_DIR}/tests/quality.sh $<TARGET_FILE:autogaze-viewer>)
+set_tests_properties(quality PROPERTIES LABELS "gpu;slow" TIMEOUT 900)
