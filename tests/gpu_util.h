@@ -11,7 +11,9 @@
 //     test_gpu_close(&gpu);
 //
 // AUTOGAZE_TEST_GPU (index or part of a name) picks the device, else the best one is taken. A test
-// that cannot get a device fails.
+// that cannot get a device fails. NVIDIA's driver (580.159) can be unloaded and loaded only some 29
+// times a process: a test with more devices than that shares one, or is run there with
+// LD_PRELOAD=libGLX_nvidia.so.0.
 #ifndef AUTOGAZE_TESTS_GPU_UTIL_H
 #define AUTOGAZE_TESTS_GPU_UTIL_H
 
