@@ -5,7 +5,8 @@
 //
 // Full-blend (S6.3) writes its picture into the history buffer too, as the output panel; whoever
 // changes the output mode makes the next frame a keyframe.
-// With geometry `effective`, scale-rows draws `overlay`: projected cells have no scale of their own.
+// With geometry `effective`, scale-rows draws `overlay`: projected cells have no scale of their
+// own.
 // Thread-safety: render thread.
 #ifndef AUTOGAZE_COMPOSITOR_H
 #define AUTOGAZE_COMPOSITOR_H
@@ -42,8 +43,8 @@ void ag_compositor_record(struct ag_compositor *c, struct ag_cmd *cmd,
 double ag_psnr_db(uint64_t error_sum, uint64_t samples); // +INFINITY only for a zero sum
 
 // ---- the model's canvas (M11) ----
-// canvas [3][S][S] float32 := input where the pixel centre ((x+0.5)/S, (y+0.5)/S) of the canvas lies
-// in the union of the plan's cells before floor/ceil; everything on a keyframe. Also sums the
+// canvas [3][S][S] float32 := input where the pixel centre ((x+0.5)/S, (y+0.5)/S) of the canvas
+// lies in the union of the plan's cells before floor/ceil; everything on a keyframe. Also sums the
 // squared difference canvas - input, in RGB 0..1 units: value difference * std[c] / 2 (the inverse
 // of the normalisation). [stage PAINT]
 struct ag_canvas;

@@ -2,8 +2,8 @@
 // Nouns only.
 //
 // A *layout* is a list of grids over the frame, coarse to fine; a cell has one number over all of
-// them: first + row*cols + col. For the model in realtime mode the layout is the model's own scales,
-// so a cell's number is its gaze id. Tiled modes use the stitched grids (18x10 ... 126x70).
+// them: first + row*cols + col. For the model in realtime mode the layout is the model's own
+// scales, so a cell's number is its gaze id. Tiled modes use the stitched grids (18x10 ... 126x70).
 //
 // Pixel rectangle of a cell (S5.2, exact rationals, half open, at least 1 px, clipped):
 //     x0 = floor(col*W/cols), x1 = ceil((col+1)*W/cols), the same for y.

@@ -3,8 +3,8 @@
 // The frame is cut along all cell edges of the layout into *segments* (at most a few dozen an axis
 // for the model's own grids), inside of which coverage is constant. One thread a segment applies
 // the closed form of S5.4 and writes one byte: is it updated, which scale draws it, is it border.
-// That gives the exact pixel count, the cells kept after deduplication (a cell is kept iff it is the
-// first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the cost
+// That gives the exact pixel count, the cells kept after deduplication (a cell is kept iff it is
+// the first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the cost
 // of one table look-up, whatever the mask.
 //
 // Order of deduplication: grids coarse to fine, inside a grid by cell number. Upstream keeps the

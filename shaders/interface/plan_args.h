@@ -1,0 +1,44 @@
+// The plan on the device: what the kernels of planner, compositor and canvas share.
+#ifndef AG_INTERFACE_PLAN_ARGS_H
+#define AG_INTERFACE_PLAN_ARGS_H
+
+#include "interface/lang.h"
+
+#define PLAN_MAX_GRIDS 8
+#define PLAN_BITMAP_WORDS 2048 // 65536 cells, 1 bit each
+
+#define PLAN_DEDUPLICATED 0u
+#define PLAN_NATIVE 1u
+#define PLAN_EFFECTIVE 2u
+
+#define PLAN_PATH_KEYFRAME 0u
+#define PLAN_PATH_DENSE 2u
+
+// Same words as struct ag_plan_stats.
+struct plan_stats {
+    U32 listed, selected, kept, pixels, keyframe;
+    U32 per_grid[PLAN_MAX_GRIDS];
+    U32 chosen, repaired, path;
+};
+ABI_SIZE(plan_stats, 64);
+
+struct plan_grid {
+    U32 cols, rows, first, colour;
+};
+ABI_SIZE(plan_grid, 16);
+
+// ---- collect.comp: list -> bitmaps ----
+// Sources [n_grids]([target cols] then [target rows]), `effective` only: the one column (row) of a
+// grid whose centre lies in a column (row) of the target grid; PLAN_NO_SOURCE: none.
+#define PLAN_NO_SOURCE 0xffffffffu
+
+struct collect_args {
+    U32 cells_at, count_at;           // first word of the list, word of its length
+    U32 max_cells;                    // capacity of the list
+    U32 cells, n_grids;               // of the input's layout
+    U32 target_cols, target_rows;     // `effective`: the target grid
+    U32 geometry, keyframe;
+};
+ABI_SIZE(collect_args, 36);
+
+#endif

@@ -1,0 +1,347 @@
+#include "autogaze/planner.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "interface/plan_args.h"
+#include "tables.h"
+
+AG_SHADERS(planner);
+
+_Static_assert(sizeof(struct plan_stats) == sizeof(struct ag_plan_stats) &&
+                   offsetof(struct plan_stats, pixels) == offsetof(struct ag_plan_stats, pixels) &&
+                   offsetof(struct plan_stats, per_grid) ==
+                       offsetof(struct ag_plan_stats, per_grid) &&
+                   offsetof(struct plan_stats, path) == offsetof(struct ag_plan_stats, path),
+               "device and host statistics have the same words");
+_Static_assert(PLAN_MAX_GRIDS == AG_MAX_GRIDS && PLAN_BITMAP_WORDS * 32 == AG_MAX_CELLS,
+               "shaders and host agree on the largest layout");
+_Static_assert((int)PLAN_DEDUPLICATED == (int)AG_GEOMETRY_DEDUPLICATED &&
+                   (int)PLAN_NATIVE == (int)AG_GEOMETRY_NATIVE &&
+                   (int)PLAN_EFFECTIVE == (int)AG_GEOMETRY_EFFECTIVE,
+               "shaders and host number the geometries alike");
+
+#define COLLECT_SIZE 256
+#define TILE_X 16
+#define TILE_Y 8
+#define MAX_SIDE 16384u      // AG_MAX_FRAME_SIDE
+#define MAX_AXIS_CELLS 65535 // ranges of cells are pairs of 16 bits
+
+struct ag_planner {
+    struct ag_gpu *gpu;
+    struct ag_kernel *collect, *keep, *segments_kernel;
+    // Of any layout:
+    struct ag_buffer *none; // zeros: an empty list, and a stand-in where a kernel reads nothing
+    struct ag_buffer *stats, *selected, *kept;
+    // Of the configured one:
+    struct ag_planner_setup setup;
+    struct ag_layout drawn; // numbers of kept cells
+    uint32_t units, n_x, n_y;
+    struct ag_buffer *grids;       // struct plan_grid: drawn [8], input [8]
+    struct ag_buffer *sources;     // `effective`, see plan_args.h
+    struct ag_buffer *contributor; // `effective`: uint32 [drawn cells], grid that colours it
+    struct ag_buffer *column, *row, *edges, *ranges, *segments;
+};
+
+struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err)
+{
+    struct ag_planner *p = ag_alloc(sizeof(*p));
+    p->gpu = gpu;
+    const struct {
+        struct ag_kernel **kernel;
+        const char *name;
+        uint32_t constants[2], n;
+    } kernels[] = {
+        { &p->collect, "collect", { COLLECT_SIZE }, 1 },
+        { &p->keep, "keep", { TILE_X, TILE_Y }, 2 },
+        { &p->segments_kernel, "segments", { TILE_X, TILE_Y }, 2 },
+    };
+    for (size_t i = 0; i < AG_COUNT(kernels); i++) {
+        struct ag_kernel_params params = { .library = &ag_shaders_planner,
+                                           .name = kernels[i].name,
+                                           .constants = kernels[i].constants,
+                                           .n_constants = kernels[i].n };
+        *kernels[i].kernel = ag_kernel_create(gpu, &params, err);
+        if (!*kernels[i].kernel) {
+            goto fail;
+        }
+    }
+    const struct {
+        struct ag_buffer **buffer;
+        const char *name;
+        uint64_t bytes;
+    } buffers[] = {
+        { &p->none, "planner/none", 256 },
+        { &p->stats, "planner/stats", sizeof(struct plan_stats) },
+        { &p->selected, "planner/selected", PLAN_BITMAP_WORDS * 4 },
+        { &p->kept, "planner/kept", PLAN_BITMAP_WORDS * 4 },
+    };
+    static const uint8_t zeros[PLAN_BITMAP_WORDS * 4];
+    for (size_t i = 0; i < AG_COUNT(buffers); i++) {
+        struct ag_buffer **b = buffers[i].buffer;
+        *b = ag_buffer_create(gpu, AG_MEM_DEVICE, buffers[i].bytes, buffers[i].name, err);
+        if (!*b || !ag_buffer_load(gpu, *b, 0, zeros, buffers[i].bytes, err)) {
+            goto fail;
+        }
+    }
+    return p;
+
+fail:
+    ag_planner_destroy(gpu, &p);
+    return NULL;
+}
+
+static void destroy_tables(struct ag_planner *p)
+{
+    struct ag_buffer **buffers[] = { &p->grids,  &p->sources, &p->contributor, &p->column,
+                                     &p->row,    &p->edges,   &p->ranges,      &p->segments };
+    for (size_t i = 0; i < AG_COUNT(buffers); i++) {
+        ag_buffer_destroy(p->gpu, buffers[i]);
+    }
+}
+
+void ag_planner_destroy(struct ag_gpu *gpu, struct ag_planner **planner)
+{
+    struct ag_planner *p = *planner;
+    if (!p) {
+        return;
+    }
+    destroy_tables(p);
+    ag_buffer_destroy(gpu, &p->kept);
+    ag_buffer_destroy(gpu, &p->selected);
+    ag_buffer_destroy(gpu, &p->stats);
+    ag_buffer_destroy(gpu, &p->none);
+    ag_kernel_destroy(gpu, &p->segments_kernel);
+    ag_kernel_destroy(gpu, &p->keep);
+    ag_kernel_destroy(gpu, &p->collect);
+    ag_free(p);
+    *planner = NULL;
+}
+
+// ---- configuration -----------------------------------------------------------------------------
+
+static bool check_layout(const struct ag_layout *layout, struct ag_error *err)
+{
+    if (layout->n_grids < 1 || layout->n_grids > AG_MAX_GRIDS || layout->cells > AG_MAX_CELLS) {
+        return ag_fail(err, AG_ERR_INPUT,
+                       "the planner takes 1 to %d grids with %d cells together, not %u grids with "
+                       "%u cells", AG_MAX_GRIDS, AG_MAX_CELLS, layout->n_grids, layout->cells);
+    }
+    uint64_t first = 0;
+    for (uint32_t g = 0; g < layout->n_grids; g++) {
+        const struct ag_grid *grid = &layout->grid[g];
+        bool coarser = g > 0 && grid->cols < layout->grid[g - 1].cols;
+        if (grid->cols < 1 || grid->rows < 1 || grid->cols > MAX_AXIS_CELLS ||
+            grid->rows > MAX_AXIS_CELLS || grid->first != first || grid->colour > 3 || coarser) {
+            return ag_fail(err, AG_ERR_INPUT,
+                           "grid %u of the layout (%u x %u cells from %u, colour %u) is not a grid, "
+                           "does not follow the one before it or is coarser", g, grid->cols,
+                           grid->rows, grid->first, grid->colour);
+        }
+        first += (uint64_t)grid->cols * grid->rows;
+    }
+    if (first != layout->cells) {
+        return ag_fail(err, AG_ERR_INPUT, "the grids of the layout have %llu cells, it says %u",
+                       (unsigned long long)first, layout->cells);
+    }
+    return true;
+}
+
+static bool check_setup(const struct ag_planner_setup *s, struct ag_layout *drawn,
+                        struct ag_error *err)
+{
+    if (s->width < 1 || s->height < 1 || s->width > MAX_SIDE || s->height > MAX_SIDE) {
+        return ag_fail(err, AG_ERR_INPUT, "a picture has 1 to %u pixels a side, not %u x %u",
+                       MAX_SIDE, s->width, s->height);
+    }
+    if (!isfinite(s->cell_scale) || s->cell_scale <= 0.0f) {
+        return ag_fail(err, AG_ERR_INPUT, "the cell scale must be above 0, not %g",
+                       (double)s->cell_scale);
+    }
+    if (!check_layout(&s->layout, err)) {
+        return false;
+    }
+    if (!ag_plan_layout(&s->layout, s->geometry, drawn)) {
+        return ag_fail(err, AG_ERR_INPUT, "%u x %u cells are too many for the geometry 'effective'",
+                       drawn->grid[0].cols, drawn->grid[0].rows);
+    }
+    return true;
+}
+
+// A device buffer with this content; NULL: undefined content.
+static struct ag_buffer *make_buffer(struct ag_planner *p, const char *name, const void *data,
+                                     uint64_t bytes, struct ag_error *err)
+{
+    struct ag_buffer *b = ag_buffer_create(p->gpu, AG_MEM_DEVICE, bytes, name, err);
+    if (b && data && !ag_buffer_load(p->gpu, b, 0, data, bytes, err)) {
+        ag_buffer_destroy(p->gpu, &b);
+    }
+    return b;
+}
+
+static bool make_grids(struct ag_planner *p, struct ag_error *err)
+{
+    struct plan_grid grids[2 * PLAN_MAX_GRIDS] = { 0 };
+    const struct ag_layout *layouts[2] = { &p->drawn, &p->setup.layout };
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t g = 0; g < layouts[i]->n_grids; g++) {
+            const struct ag_grid *grid = &layouts[i]->grid[g];
+            grids[i * PLAN_MAX_GRIDS + g] =
+                (struct plan_grid){ grid->cols, grid->rows, grid->first, grid->colour };
+        }
+    }
+    p->grids = make_buffer(p, "planner/grids", grids, sizeof(grids), err);
+    return p->grids != NULL;
+}
+
+static bool make_sources(struct ag_planner *p, struct ag_error *err)
+{
+    if (p->setup.geometry != AG_GEOMETRY_EFFECTIVE) {
+        return true;
+    }
+    const struct ag_grid *target = &p->drawn.grid[0];
+    uint32_t stride = target->cols + target->rows, n = p->setup.layout.n_grids;
+    uint32_t *sources = ag_alloc((size_t)n * stride * sizeof(*sources));
+    for (uint32_t g = 0; g < n; g++) {
+        ag_axis_sources(p->setup.layout.grid[g].cols, target->cols, sources + g * stride);
+        ag_axis_sources(p->setup.layout.grid[g].rows, target->rows,
+                        sources + g * stride + target->cols);
+    }
+    p->sources = make_buffer(p, "planner/sources", sources, (uint64_t)n * stride * 4, err);
+    ag_free(sources);
+    p->contributor = make_buffer(p, "planner/contributor", NULL, p->drawn.cells * 4ull, err);
+    return p->sources && p->contributor;
+}
+
+// Two tables of words, one behind the other.
+static struct ag_buffer *make_pair(struct ag_planner *p, const char *name, const void *x,
+                                   uint64_t x_bytes, const void *y, uint64_t y_bytes,
+                                   struct ag_error *err)
+{
+    uint8_t *both = ag_alloc(x_bytes + y_bytes);
+    memcpy(both, x, x_bytes);
+    memcpy(both + x_bytes, y, y_bytes);
+    struct ag_buffer *b = make_buffer(p, name, both, x_bytes + y_bytes, err);
+    ag_free(both);
+    return b;
+}
+
+static bool make_segments(struct ag_planner *p, struct ag_error *err)
+{
+    uint32_t n = p->drawn.n_grids, width = p->setup.width, height = p->setup.height;
+    uint32_t cols[AG_MAX_GRIDS], rows[AG_MAX_GRIDS];
+    for (uint32_t g = 0; g < n; g++) {
+        cols[g] = p->drawn.grid[g].cols;
+        rows[g] = p->drawn.grid[g].rows;
+    }
+    struct ag_axis x, y;
+    ag_axis_make(cols, n, width, p->units, &x);
+    ag_axis_make(rows, n, height, p->units, &y);
+    p->n_x = x.n;
+    p->n_y = y.n;
+    p->column = make_buffer(p, "planner/column", x.segment_of, width * 4ull, err);
+    p->row = make_buffer(p, "planner/row", y.segment_of, height * 4ull, err);
+    p->edges = make_pair(p, "planner/edges", x.edges, (x.n + 1) * 4ull, y.edges, (y.n + 1) * 4ull,
+                         err);
+    uint64_t range = sizeof(struct segment_range);
+    p->ranges = make_pair(p, "planner/ranges", x.ranges, n * x.n * range, y.ranges,
+                          n * y.n * range, err);
+    p->segments = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
+    ag_axis_free(&x);
+    ag_axis_free(&y);
+    return p->column && p->row && p->edges && p->ranges && p->segments;
+}
+
+bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *setup,
+                          struct ag_error *err)
+{
+    struct ag_layout drawn;
+    if (!check_setup(setup, &drawn, err)) {
+        return false;
+    }
+    destroy_tables(p);
+    p->setup = *setup;
+    p->drawn = drawn;
+    p->units = ag_cell_units(setup->cell_scale);
+    if (make_grids(p, err) && make_sources(p, err) && make_segments(p, err)) {
+        return true;
+    }
+    destroy_tables(p);
+    return false;
+}
+
+// ---- recording ---------------------------------------------------------------------------------
+
+static void record_collect(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
+                           bool keyframe)
+{
+    struct ag_mask empty = { .cells = p->none, .count = p->none };
+    mask = mask ? mask : &empty;
+    assert(mask->offset % 4 == 0 && mask->count_offset % 4 == 0);
+    struct collect_args args = {
+        .cells_at = (uint32_t)(mask->offset / 4),
+        .count_at = (uint32_t)(mask->count_offset / 4),
+        .max_cells = mask->max_cells,
+        .cells = p->setup.layout.cells,
+        .n_grids = p->setup.layout.n_grids,
+        .target_cols = p->drawn.grid[0].cols,
+        .target_rows = p->drawn.grid[0].rows,
+        .geometry = p->setup.geometry,
+        .keyframe = keyframe,
+    };
+    ag_dispatch(cmd, p->collect,
+                AG_BIND({ mask->cells }, { mask->count }, { p->grids },
+                        { p->sources ? p->sources : p->none }, { p->stats }, { p->selected },
+                        { p->kept }, { p->contributor ? p->contributor : p->none }),
+                &args, sizeof(args), 1, 1, 1);
+}
+
+void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
+                       bool keyframe, struct ag_plan *out)
+{
+    assert(p->segments); // configured
+    struct segment_args args = {
+        .n_x = p->n_x,
+        .n_y = p->n_y,
+        .n_grids = p->drawn.n_grids,
+        .geometry = p->setup.geometry,
+        .keyframe = keyframe,
+    };
+    uint32_t x = AG_DIV_UP(p->n_x, TILE_X), y = AG_DIV_UP(p->n_y, TILE_Y);
+    ag_cmd_stage_begin(cmd, AG_STAGE_PLAN);
+    record_collect(p, cmd, mask, keyframe);
+    ag_cmd_barrier(cmd);
+    if (p->setup.geometry == AG_GEOMETRY_DEDUPLICATED) {
+        ag_dispatch(cmd, p->keep,
+                    AG_BIND({ p->grids }, { p->ranges }, { p->selected }, { p->kept },
+                            { p->stats }),
+                    &args, sizeof(args), x, y, 1);
+        ag_cmd_barrier(cmd);
+    }
+    ag_dispatch(cmd, p->segments_kernel,
+                AG_BIND({ p->grids }, { p->ranges }, { p->edges }, { p->kept },
+                        { p->contributor ? p->contributor : p->none }, { p->segments },
+                        { p->stats }),
+                &args, sizeof(args), x, y, 1);
+    ag_cmd_stage_end(cmd);
+    *out = (struct ag_plan){
+        .stats = p->stats,
+        .selected = p->selected,
+        .kept = p->kept,
+        .grids = p->grids,
+        .column = p->column,
+        .row = p->row,
+        .segments = p->segments,
+        .edges = p->edges,
+        .n_x = p->n_x,
+        .n_y = p->n_y,
+        .width = p->setup.width,
+        .height = p->setup.height,
+        .n_grids = p->drawn.n_grids,
+        .cell_units = p->units,
+        .geometry = p->setup.geometry,
+        .keyframe = keyframe,
+    };
+}

@@ -1,0 +1,125 @@
+#include "tables.h"
+
+#include <assert.h>
+
+#include "interface/plan_args.h"
+
+static uint32_t pack(uint32_t lowest, uint32_t highest)
+{
+    return highest << 16 | lowest;
+}
+
+#define EMPTY_RANGE pack(1, 0)
+
+// Cells of one grid on one axis; firsts and ends never descend.
+struct cells {
+    uint32_t n;
+    uint32_t *first, *end; // pixels
+};
+
+static struct cells make_cells(uint32_t n, uint32_t extent, uint32_t units)
+{
+    struct cells cells = { .n = n };
+    cells.first = ag_alloc(n * sizeof(*cells.first));
+    cells.end = ag_alloc(n * sizeof(*cells.end));
+    for (uint32_t i = 0; i < n; i++) {
+        ag_cell_span(i, n, extent, units, &cells.first[i], &cells.end[i]);
+    }
+    return cells;
+}
+
+static void free_cells(struct cells *cells)
+{
+    ag_free(cells->first);
+    ag_free(cells->end);
+}
+
+static void make_segments(const struct cells *cells, uint32_t n_grids, uint32_t extent,
+                          struct ag_axis *out)
+{
+    bool *is_edge = ag_alloc((extent + 1) * sizeof(*is_edge));
+    is_edge[0] = is_edge[extent] = true;
+    for (uint32_t g = 0; g < n_grids; g++) {
+        for (uint32_t i = 0; i < cells[g].n; i++) {
+            is_edge[cells[g].first[i]] = true;
+            is_edge[cells[g].first[i] + 1] = true;
+            is_edge[cells[g].end[i] - 1] = true;
+            is_edge[cells[g].end[i]] = true;
+        }
+    }
+    for (uint32_t x = 0; x < extent; x++) {
+        out->n += is_edge[x];
+    }
+    out->edges = ag_alloc((out->n + 1) * sizeof(*out->edges));
+    out->segment_of = ag_alloc(extent * sizeof(*out->segment_of));
+    uint32_t n = 0;
+    for (uint32_t x = 0; x < extent; x++) {
+        if (is_edge[x]) {
+            out->edges[n++] = x;
+        }
+        out->segment_of[x] = n - 1;
+    }
+    out->edges[n] = extent;
+    ag_free(is_edge);
+}
+
+static void make_ranges(const struct cells *cells, const struct ag_axis *axis,
+                        struct segment_range *out)
+{
+    uint32_t lowest = 0, inner_lowest = 0; // first cell that ends behind the segment's begin, end
+    uint32_t begun = 0, inner_begun = 0;   // cells that begin at or before, before the segment
+    for (uint32_t i = 0; i < axis->n; i++) {
+        uint32_t begin = axis->edges[i], end = axis->edges[i + 1];
+        while (lowest < cells->n && cells->end[lowest] <= begin) {
+            lowest++;
+        }
+        while (inner_lowest < cells->n && cells->end[inner_lowest] <= end) {
+            inner_lowest++;
+        }
+        while (begun < cells->n && cells->first[begun] <= begin) {
+            begun++;
+        }
+        while (inner_begun < cells->n && cells->first[inner_begun] < begin) {
+            inner_begun++;
+        }
+        out[i].cover = lowest < begun ? pack(lowest, begun - 1) : EMPTY_RANGE;
+        out[i].inner = inner_lowest < inner_begun ? pack(inner_lowest, inner_begun - 1)
+                                                  : EMPTY_RANGE;
+    }
+}
+
+void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t units,
+                  struct ag_axis *out)
+{
+    assert(n_grids <= AG_MAX_GRIDS);
+    *out = (struct ag_axis){ 0 };
+    struct cells cells[AG_MAX_GRIDS];
+    for (uint32_t g = 0; g < n_grids; g++) {
+        cells[g] = make_cells(counts[g], extent, units);
+    }
+    make_segments(cells, n_grids, extent, out);
+    out->ranges = ag_alloc((size_t)n_grids * out->n * sizeof(*out->ranges));
+    for (uint32_t g = 0; g < n_grids; g++) {
+        make_ranges(&cells[g], out, out->ranges + (size_t)g * out->n);
+        free_cells(&cells[g]);
+    }
+}
+
+void ag_axis_free(struct ag_axis *axis)
+{
+    ag_free(axis->edges);
+    ag_free(axis->segment_of);
+    ag_free(axis->ranges);
+    *axis = (struct ag_axis){ 0 };
+}
+
+void ag_axis_sources(uint32_t n_from, uint32_t n_to, uint32_t *out)
+{
+    assert(n_from <= n_to);
+    for (uint32_t i = 0; i < n_to; i++) {
+        out[i] = PLAN_NO_SOURCE;
+    }
+    for (uint32_t i = 0; i < n_from; i++) {
+        out[(2 * (uint64_t)i + 1) * n_to / (2 * (uint64_t)n_from)] = i;
+    }
+}
