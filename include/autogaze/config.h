@@ -72,6 +72,7 @@ struct ag_config {
     // program
     bool list_gpus, list_models, list_sources, help, version;
     bool verbose, quiet;
+    int test_job_delay_ms;       // no option: tests make the asynchronous model slow with it
 };
 
 // Fills defaults, then reads argv. Strings point into argv or static memory. AG_ERR_USAGE with a

@@ -66,7 +66,7 @@ struct ag_average {                // +inf and NaN samples never enter mean or E
     double last, mean, ema, min;   // last may be +inf
 };
 struct ag_stats_snapshot {
-    uint64_t frames, keyframes, chunk_starts, stale_results;
+    uint64_t frames, keyframes, chunk_starts;
     struct ag_average gaze_ratio, psnr, model_psnr, tokens, rounds, mask_age_ms;
     struct ag_timing_snapshot timing;
     struct ag_average bytes_uploaded, bytes_read_back;
@@ -90,6 +90,7 @@ struct ag_run_info {
     uint32_t width, height;
     uint64_t output_hash;
     uint64_t produced, dropped, duplicates; // source frames; duplicates = frames inferred twice
+    uint64_t stale_results;        // late results that were rejected
     uint32_t in_flight;
     struct ag_gpu_counters counters;        // over the measured frames
     int64_t startup_ns;            // process start to first composed frame

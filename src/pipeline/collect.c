@@ -26,6 +26,7 @@ bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
     uint32_t listed = AG_MAX(cells, p->has_forced ? p->forced.max : 0);
     for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
         struct slot *s = &p->slot[i];
+        s->gpu = p->gpu;
         s->readback = ag_buffer_create(p->gpu, AG_MEM_READBACK, p->offsets.size, "slot/readback", err);
         s->stats = ag_buffer_create(p->gpu, AG_MEM_DEVICE, 512, "slot/stats", err);
         s->host_cells = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, 256 + 4ull * listed, "slot/cells", err);
@@ -167,6 +168,10 @@ static void collect(struct ag_pipeline *p, struct slot *s)
         s->source = NULL;
     }
     s->busy = false;
+    inference_note_cost(p, r);
+    if (p->job) {
+        infer_cpu_collected(p, s);
+    }
 }
 
 void collect_poll(struct ag_pipeline *p)

@@ -66,6 +66,10 @@ static bool create_backend(struct ag_pipeline *p, struct ag_error *err)
         p->cpu = ag_cpu_model_create(
             p->model, &(struct ag_cpu_params){ .threads = (uint32_t)p->config.cpu_threads }, err);
         p->cpu_stream = p->cpu ? ag_cpu_stream_create(p->cpu, &stream, err) : NULL;
+        if (p->cpu_stream) {
+            p->job = job_create(p->cpu_stream, p->model->config.cells);
+            p->current.cells = ag_alloc(p->model->config.cells * sizeof(uint32_t));
+        }
         return p->cpu_stream != NULL;
     }
     p->gpu_model = ag_gpu_model_create(
@@ -116,6 +120,8 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
 
 void inference_destroy(struct ag_pipeline *p)
 {
+    job_destroy(&p->job);
+    ag_free(p->current.cells);
     ag_cpu_stream_destroy(&p->cpu_stream);
     ag_cpu_model_destroy(&p->cpu);
     ag_gpu_model_destroy(p->gpu, &p->gpu_model);
@@ -140,28 +146,30 @@ bool inference_configure(struct ag_pipeline *p, struct ag_error *err)
 void inference_reset(struct ag_pipeline *p)
 {
     if (p->cpu_stream) {
-        ag_cpu_stream_reset(p->cpu_stream);
+        infer_cpu_reset(p);
     }
     if (p->gpu_model) {
         ag_gpu_model_reset(p->gpu_model);
+        p->current.frame_id = 0;
+        p->gpu_gaze_new = false;
     }
 }
 
-// Cells in the slot's UPLOAD buffer: the count in the first word, the list 256 bytes further.
-static void host_mask(struct slot *s, uint32_t n, struct ag_mask *mask)
+void host_mask(struct slot *s, uint32_t n, uint64_t frame_id, struct ag_mask *mask)
 {
     *(uint32_t *)s->host_cells->data = n;
+    ag_buffer_flush(s->gpu, s->host_cells);
     *mask = (struct ag_mask){
         .cells = s->host_cells,
         .offset = 256,
         .count = s->host_cells,
         .count_offset = 0,
         .max_cells = (uint32_t)((s->host_cells->size - 256) / sizeof(uint32_t)),
-        .frame_id = s->report.frame_id,
+        .frame_id = frame_id,
     };
 }
 
-static uint32_t *host_list(struct slot *s)
+uint32_t *host_list(struct slot *s)
 {
     return (uint32_t *)((char *)s->host_cells->data + 256);
 }
@@ -170,95 +178,81 @@ static bool record_forced(struct ag_pipeline *p, struct slot *s, struct ag_mask 
 {
     ag_forced_update(&p->forced, p->config.force_mask, s->report.frame_id);
     memcpy(host_list(s), p->forced.cells, p->forced.n * sizeof(uint32_t));
-    host_mask(s, p->forced.n, mask);
+    host_mask(s, p->forced.n, s->report.frame_id, mask);
     return true;
 }
 
-// CPU back end: what was recorded so far makes the model input; it comes back together with the
-// canvas as of the last composed frame, the host waits and computes, and a new submission goes on.
-static bool run_cpu(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
-                    struct ag_mask *mask, struct ag_error *err)
+// Latency `auto`: sync while the model keeps up with the source, async as soon as it does not for a
+// while; back when it would have time to spare.
+static void choose_latency(struct ag_pipeline *p)
 {
-    uint64_t bytes = 12ull * p->side * p->side;
-    unsigned now = p->composed & 1;
-    bool closed = p->context == AG_CONTEXT_CANVAS;
-    ag_cmd_stage_begin(*cmd, AG_STAGE_HANDOFF);
-    ag_cmd_copy(*cmd, p->host_input[now], 0, p->input[now], 0, bytes);
-    p->host_input_id[now] = s->report.frame_id;
-    if (closed && p->previous_id && p->host_input_id[!now] != p->previous_id) {
-        // The frame before was not the model's (another mask source): its input comes along.
-        ag_cmd_copy(*cmd, p->host_input[!now], 0, p->input[!now], 0, bytes);
-        p->host_input_id[!now] = p->previous_id;
+    if (p->live.latency != AG_LATENCY_AUTO) {
+        p->async = p->live.latency == AG_LATENCY_ASYNC;
+        return;
     }
-    if (closed && p->canvas_known) {
-        ag_cmd_copy(*cmd, p->host_canvas, 0, p->canvas, 0, bytes);
+    double fps = p->source.fps;
+    if (p->config.headless || p->lockstep || fps <= 0) {
+        p->async = false;
+        return;
     }
-    ag_cmd_stage_end(*cmd);
-    ag_cmd_host_barrier(*cmd);
-    int64_t t0 = ag_now_ns();
-    uint64_t value = ag_cmd_submit(*cmd, err);
-    *cmd = NULL;
-    if (!value || !ag_gpu_wait(p->gpu, value, err)) {
-        return false;
+    double share = p->model_ns_ema * fps * 1e-9;
+    p->slow_frames = share > 0.9 ? p->slow_frames + 1 : 0;
+    p->quick_frames = share < 0.5 ? p->quick_frames + 1 : 0;
+    if (!p->async && p->slow_frames > 8) {
+        p->async = true;
+        snprintf(p->notice, sizeof(p->notice),
+                 "The model takes %.0f ms a frame, the source leaves %.0f: masks arrive late "
+                 "(--latency async)", p->model_ns_ema * 1e-6, 1e3 / fps);
+        ag_info(p->log, "%s", p->notice);
+    } else if (p->async && p->quick_frames > 60) {
+        p->async = false;
     }
-    ag_buffer_invalidate(p->gpu, p->host_input[0]);
-    ag_buffer_invalidate(p->gpu, p->host_input[1]);
-    ag_buffer_invalidate(p->gpu, p->host_canvas);
-    s->report.cpu_ns[AG_STAGE_HANDOFF] += ag_now_ns() - t0;
+}
 
-    struct ag_gaze gaze = { .ids = s->ids, .losses = s->losses };
-    struct ag_gaze_times times = { 0 };
-    struct ag_gaze_input in = {
-        .frame_id = s->report.frame_id,
-        .frame = p->host_input[now]->data,
-        .canvas = closed && p->canvas_known ? p->host_canvas->data : NULL,
-        .previous = closed && p->previous_id ? p->host_input[!now]->data : NULL,
-        .previous_id = p->previous_id,
-        .budget = inference_budget(p),
-        .threshold = p->live.threshold,
-    };
-    if (!ag_cpu_gaze(p->cpu_stream, &in, &gaze, NULL, &times, err)) {
-        return false;
+// What the model costs a frame, for the choice above. Device time comes from collected reports.
+void inference_note_cost(struct ag_pipeline *p, const struct ag_frame_report *r)
+{
+    if (!r->has_gaze) {
+        return;
     }
-    s->report.cpu_ns[AG_STAGE_VISION] += times.vision;
-    s->report.cpu_ns[AG_STAGE_PREFILL] += times.prefill;
-    s->report.cpu_ns[AG_STAGE_DECODE] += times.decode;
-    s->report.has_gaze = true;
-    s->report.gaze = gaze;
-    uint32_t *list = host_list(s), n = 0;
-    for (uint32_t i = 0; i < gaze.slots; i++) {
-        if (gaze.ids[i] < p->model->config.cells) {
-            list[n++] = gaze.ids[i];
+    int64_t ns = 0;
+    for (int i = AG_STAGE_VISION; i <= AG_STAGE_HANDOFF; i++) {
+        ns += AG_MAX(r->cpu_ns[i], r->gpu_ns[i]);
+    }
+    p->model_ns_ema += 0.2 * ((double)ns - p->model_ns_ema);
+}
+
+static bool record_model(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
+                         struct ag_mask *mask, bool *has_mask, struct ag_error *err)
+{
+    choose_latency(p);
+    if (p->async) {
+        return p->on_cpu ? infer_cpu_async(p, s, *cmd, mask, has_mask, err)
+                         : infer_gpu_async(p, s, *cmd, mask, has_mask);
+    }
+    p->duplicates += s->report.frame_id == p->last_inferred_id;
+    p->last_inferred_id = s->report.frame_id;
+    *has_mask = true;
+    if (!p->on_cpu) {
+        return infer_gpu_sync(p, s, *cmd, mask, err);
+    }
+    while (p->job_snapshot || !job_idle(p->job)) { // just left async: let its last frame end
+        struct ag_gaze gaze;
+        struct ag_gaze_times times;
+        bool ok;
+        if (p->job_snapshot && !ag_pipeline_drain(p, err)) {
+            return false;
         }
+        if (job_take(p->job, &gaze, &times, &ok, NULL)) {
+            p->stale_results++;
+        }
+        ag_sleep_ns(200000);
     }
-    host_mask(s, n, mask);
-    *cmd = ag_cmd_begin(p->gpu, s->report.frame_id, err);
-    if (!*cmd) {
-        return false;
+    if (p->job_reset) {
+        ag_cpu_stream_reset(p->cpu_stream);
+        p->job_reset = false;
     }
-    ag_cmd_barrier(*cmd);
-    return true;
-}
-
-static bool record_gpu(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
-                       struct ag_mask *mask, struct ag_error *err)
-{
-    unsigned now = p->composed & 1;
-    bool closed = p->context == AG_CONTEXT_CANVAS;
-    struct ag_gpu_gaze_job job = {
-        .frame_id = s->report.frame_id,
-        .input = p->input[now],
-        .canvas = closed && p->canvas_known ? p->canvas : NULL,
-        .previous = closed && p->previous_id ? p->input[!now] : NULL,
-        .previous_id = p->previous_id,
-        .budget = inference_budget(p),
-        .threshold = p->live.threshold,
-    };
-    if (!ag_gpu_model_record(p->gpu_model, cmd, &job, mask, err)) {
-        return false;
-    }
-    s->gpu_gaze = true;
-    return true;
+    return infer_cpu_sync(p, s, cmd, mask, err);
 }
 
 bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
@@ -280,8 +274,11 @@ bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd
         *has_mask = false;
         return true;
     }
-    p->duplicates += s->report.frame_id == p->last_inferred_id;
-    p->last_inferred_id = s->report.frame_id;
-    *has_mask = true;
-    return p->on_cpu ? run_cpu(p, s, cmd, mask, err) : record_gpu(p, s, *cmd, mask, err);
+    return record_model(p, s, cmd, mask, has_mask, err);
+}
+
+bool inference_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *err)
+{
+    bool model = p->live.mask_source == AG_MASK_AUTOGAZE && !forced(p);
+    return !model || !p->async || p->on_cpu || infer_gpu_follow(p, s, err);
 }

@@ -69,7 +69,7 @@ bool pipeline_open_source(struct ag_pipeline *p, struct ag_error *err)
         return false;
     }
     p->source = ag_source_get_info(source);
-    bool lockstep = c->lockstep == AG_UNSET ? c->headless && !p->source.live : c->lockstep == AG_YES;
+    bool lockstep = p->lockstep = c->lockstep == AG_UNSET ? c->headless && !p->source.live : c->lockstep == AG_YES;
     p->ring = ag_ring_create(p->log, source,
                              &(struct ag_ring_params){
                                  .mode = p->source.live && !lockstep ? AG_RING_LATEST : AG_RING_BLOCK,

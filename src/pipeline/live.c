@@ -127,7 +127,8 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
     snprintf(out->backend, sizeof(out->backend), "%s", !model ? "vulkan" : p->on_cpu ? "cpu" : "vulkan");
     snprintf(out->precision, sizeof(out->precision), "%s",
              p->precision == AG_PRECISION_F16 && !p->on_cpu ? "f16" : "f32");
-    snprintf(out->latency, sizeof(out->latency), "%s", "sync");
+    snprintf(out->latency, sizeof(out->latency), "%s", model && p->async ? "async" : "sync");
+    out->stale_results = p->stale_results;
     if (model) {
         snprintf(out->mask_source, sizeof(out->mask_source), "autogaze (%.36s)", p->model->name);
     } else if (p->has_forced) {

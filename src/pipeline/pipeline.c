@@ -59,6 +59,7 @@ static void destroy_pictures(struct ag_pipeline *p)
     ag_buffer_destroy(p->gpu, &p->mask);
     ag_buffer_destroy(p->gpu, &p->canvas);
     ag_buffer_destroy(p->gpu, &p->host_canvas);
+    ag_buffer_destroy(p->gpu, &p->job_canvas);
 }
 
 void ag_pipeline_destroy(struct ag_pipeline **pp)
@@ -111,9 +112,10 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
     p->history = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/history", err);
     p->mask = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/mask", err);
     p->canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/canvas", err);
+    p->job_canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "job/canvas", err);
     p->host_canvas =
         p->on_cpu ? ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/canvas", err) : NULL;
-    return p->history && p->mask && p->canvas && (p->host_canvas || !p->on_cpu);
+    return p->history && p->mask && p->canvas && p->job_canvas && (p->host_canvas || !p->on_cpu);
 }
 
 static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
@@ -319,6 +321,9 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
         return false;
     }
     s->report.mask_frame_id = has_mask ? mask.frame_id : 0;
+    if (p->async && s->report.mask_frame_id == p->current.frame_id) {
+        s->report.mask_age_ns = frame->capture_ns - p->current.capture_ns;
+    }
     ag_planner_record(p->planner, cmd, has_mask ? &mask : NULL, s->report.keyframe, &plan);
     record_compose(p, cmd, s, &plan);
     record_results(p, cmd, s, &plan);
@@ -326,8 +331,8 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
     s->submit_ns = ag_now_ns();
     int64_t model_ns = s->report.cpu_ns[AG_STAGE_HANDOFF] + s->report.cpu_ns[AG_STAGE_VISION] +
                        s->report.cpu_ns[AG_STAGE_PREFILL] + s->report.cpu_ns[AG_STAGE_DECODE];
-    s->report.cpu_ns[AG_STAGE_RECORD] = s->submit_ns - t0 - model_ns;
-    return s->value != 0;
+    s->report.cpu_ns[AG_STAGE_RECORD] = AG_MAX(s->submit_ns - t0 - (p->async ? 0 : model_ns), 0);
+    return s->value != 0 && inference_follow(p, s, err);
 }
 
 // Takes the next frame into p's hands; while paused only when a step was asked for.

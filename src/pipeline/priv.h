@@ -10,12 +10,14 @@
 #include "autogaze/mask_source.h"
 #include "autogaze/planner.h"
 #include "autogaze/preprocess.h"
+#include "job.h"
 
 #define FRAMES_IN_FLIGHT 2
 #define REPORTS 8 // collected and not yet fetched; the oldest is overwritten
 
 // One frame between tick and report.
 struct slot {
+    struct ag_gpu *gpu;
     bool busy;
     uint64_t value;                  // timeline value of its last submission
     struct ag_ring_slot *source;     // its samples, until the GPU has read them
@@ -74,6 +76,27 @@ struct ag_pipeline {
     enum ag_precision precision;
     bool on_cpu;                     // which back end
 
+    // --- latency `async` (infer_cpu.c, infer_gpu.c)
+    bool async, lockstep;
+    uint32_t slow_frames, quick_frames;
+    double model_ns_ema;             // what the model takes a frame
+    struct {                         // the mask that was accepted last
+        uint32_t *cells, n;          // CPU back end; the compute back end's stay on the device
+        uint64_t frame_id;           // 0: none
+        int64_t capture_ns;
+    } current;
+    uint64_t stale_results;
+    struct job *job;                 // CPU back end
+    struct ag_gaze_input job_input;  // of the snapshot under way
+    uint64_t job_snapshot;           // frame whose snapshot is on its way to the host; 0: none
+    int64_t job_capture_ns;
+    bool job_stale, job_reset;
+    struct ag_buffer *job_canvas;    // compute back end
+    struct ag_gpu_gaze_job gpu_job;
+    struct ag_mask gpu_mask;
+    uint64_t gpu_job_value;
+    bool gpu_job_wanted, gpu_gaze_new;
+
     // --- pictures and model inputs (device)
     uint32_t width, height, side;
     uint32_t sar_num, sar_den;
@@ -124,7 +147,26 @@ void inference_reset(struct ag_pipeline *p); // the stream's past is gone
 // begun anew. *mask stays untouched when there is none.
 bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
                       struct ag_mask *mask, bool *has_mask, struct ag_error *err);
+// After the frame's own submission: the compute back end's job under `async`.
+bool inference_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
+void inference_note_cost(struct ag_pipeline *p, const struct ag_frame_report *r);
 uint32_t inference_budget(const struct ag_pipeline *p);
+// Cells in the slot's UPLOAD buffer: the count in the first word, the list 256 bytes further.
+uint32_t *host_list(struct slot *s);
+void host_mask(struct slot *s, uint32_t n, uint64_t frame_id, struct ag_mask *mask);
+
+// infer_cpu.c, infer_gpu.c: the two back ends under the two latencies.
+bool infer_cpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
+                    struct ag_mask *mask, struct ag_error *err);
+bool infer_cpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
+                     struct ag_mask *mask, bool *has_mask, struct ag_error *err);
+void infer_cpu_collected(struct ag_pipeline *p, const struct slot *s);
+void infer_cpu_reset(struct ag_pipeline *p);
+bool infer_gpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
+                    struct ag_mask *mask, struct ag_error *err);
+bool infer_gpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
+                     struct ag_mask *mask, bool *has_mask);
+bool infer_gpu_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
 float inference_threshold(const struct ag_config *config, const struct ag_model *model,
                           struct ag_error *err);
 

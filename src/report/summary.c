@@ -115,7 +115,7 @@ static void mask(cJSON *root, const struct ag_run_info *run, const struct ag_sta
     average(j, "gaze_ratio", &s->gaze_ratio);
     average(j, "mask_age_ms", &s->mask_age_ms);
     number(j, "chunk_starts", (double)s->chunk_starts);
-    number(j, "stale_results", (double)s->stale_results);
+    number(j, "stale_results", (double)run->stale_results);
     number(j, "duplicate_inferences", (double)run->duplicates);
     number(j, "in_flight_max", run->in_flight);
 }
