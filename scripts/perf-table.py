@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Collects the summaries of scripts/perf-matrix.sh: writes DIR/aggregate.json, prints a table.
+
+usage: perf-table.py DIR
+"""
+import glob
+import json
+import os
+import sys
+
+
+def number(value, digits=3):
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def stage(summary, name):
+    """p50/p95 in milliseconds: GPU time where there is one, else CPU time."""
+    s = summary["timing_ms"]["stages"].get(name, {})
+    for clock, mark in (("gpu", ""), ("cpu", "c")):
+        if clock in s:
+            return f"{s[clock]['p50']:.3f}/{s[clock]['p95']:.3f}{mark}"
+    return "-"
+
+
+def main(directory):
+    cases = {}
+    for path in sorted(glob.glob(os.path.join(directory, "*.json"))):
+        name = os.path.basename(path)[:-5]
+        if name != "aggregate":
+            with open(path) as f:
+                cases[name] = json.load(f)
+    if not cases:
+        sys.exit(f"perf-table: no summaries in '{directory}'; run scripts/perf-matrix.sh first")
+    with open(os.path.join(directory, "aggregate.json"), "w") as f:
+        json.dump({"case_count": len(cases), "cases": cases}, f, indent=1)
+        f.write("\n")
+    first = next(iter(cases.values()))
+    device = first["device"]
+    print(f"Device: {device['name']}, {device['driver']} {device['driver_info']}"
+          f"{' (SOFTWARE: not hardware numbers)' if device['software'] else ''}; revision {first['git_revision']}; "
+          f"{first['frames']} frames after {first['warmup_frames']}. p50/p95 in ms, c = CPU time.\n")
+    shown = ("upload", "color", "resize", "diff", "vision", "prefill", "decode", "handoff", "plan", "compose", "paint")
+    print("| case | interval p50/p95 | GPU p50/p95 | " + " | ".join(shown) + " | dominant | tokens | gaze % | PSNR | model PSNR |")
+    print("| --- " * (len(shown) + 8) + "|")
+    for name, s in cases.items():
+        total = s["timing_ms"]
+        pair = lambda key: "/".join(number(total.get(key, {}).get(p)) for p in ("p50", "p95"))
+        gaze = s["mask"]["gaze_ratio"]["mean"]
+        print(f"| {name} | {pair('interval')} | {pair('gpu_total')} | "
+              + " | ".join(stage(s, k) for k in shown)
+              + f" | {total.get('dominant_stage', '-')} | {number(s['mask']['tokens']['mean'], 1)}"
+              + f" | {number(gaze * 100 if gaze is not None else None, 1)}"
+              + f" | {number(s['psnr_db']['mean'], 1)} | {number(s['model_psnr_db']['mean'], 1)} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
