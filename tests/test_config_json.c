@@ -163,7 +163,7 @@ static void test_rejected(void **state)
         { "has_task_loss_requirement_during_inference", "1", "TYPE", "true or false" },
         { "gazing_ratio_config.fixed.gazing_ratio", "0", "RANGE", "more than 0" },
         { "gazing_ratio_config.fixed.gazing_ratio", "1.01", "RANGE", "gazing_ratio" },
-        { "gazing_ratio_config.fixed", "-", "MISSING", "gazing_ratio_config.fixed.gazing_ratio" },
+        { "gazing_ratio_config.fixed", "-", "MISSING", "fixed.gazing_ratio is absent" },
         { "task_loss_requirement_config.fixed.task_loss_requirement", "1e31", "RANGE", "1e+31" },
         { GAZE "input_img_size", "-", "MISSING", GAZE "input_img_size" },
         { GAZE "input_img_size", "33", "INCONSISTENT", "multiple" },

@@ -40,7 +40,8 @@ static const struct ag_safetensors_entry *find(struct loader *l, const char *nam
     if (l->prefixed && l->bare) {
         ag_fail_kind(l->err, AG_ERR_INPUT, "INCONSISTENT",
                      "%s: tensor '%s' is named %s the prefix '" PREFIX "', others are not; "
-                     "expected one form for the whole file", l->path, name, bare ? "without" : "with");
+                     "expected one form for the whole file", l->path, name,
+                     bare ? "without" : "with");
         return NULL;
     }
     if (!prefixed && !bare) {
