@@ -1,0 +1,1 @@
+ag_test(tiles MODULES tiles model base LABELS cpu)
