@@ -62,10 +62,10 @@ static inline uint32_t test_random(uint32_t *state)
     return *state >> 16;
 }
 
-// A frame of noise; the samples belong to the caller (ag_free). Rows are 6 or 7 bytes
-// longer than they need and planes 2, so that nothing is aligned by luck.
+// A frame of noise; the samples belong to the caller (ag_free). `padding` bytes, a multiple of 4,
+// are added to each row.
 static inline struct ag_frame test_frame(const struct test_format *f, uint32_t width,
-                                         uint32_t height, uint32_t seed)
+                                         uint32_t height, uint32_t padding, uint32_t seed)
 {
     struct ag_frame frame = { .id = 1, .width = width, .height = height, .sar_num = 1,
                               .sar_den = 1 };
@@ -81,7 +81,8 @@ static inline struct ag_frame test_frame(const struct test_format *f, uint32_t w
                 rows = ((height - 1) >> t->shift_y) + 1;
             }
         }
-        pitch = (pitch + 7) / 2 * 2;
+        size = AG_ALIGN_UP(size, 256u);
+        pitch = AG_ALIGN_UP(pitch, 4u) + padding;
         for (uint32_t i = 0; i < f->components; i++) {
             const struct test_component *t = &f->c[i];
             if (t->plane == plane) {
@@ -90,7 +91,7 @@ static inline struct ag_frame test_frame(const struct test_format *f, uint32_t w
                                                               t->shift_x, t->shift_y };
             }
         }
-        size += rows ? rows * pitch + 2 : 0;
+        size += rows * pitch;
     }
     uint8_t *data = ag_alloc(size);
     for (uint32_t i = 0; i < size; i++) {

@@ -217,7 +217,8 @@ static void colour_of_all_formats(void **state)
     static const uint32_t sizes[][2] = { { 127, 95 }, { 128, 96 }, { 1, 1 }, { 6, 3 } };
     for (uint32_t i = 0; i < AG_COUNT(test_formats); i++) {
         for (uint32_t k = 0; k < AG_COUNT(sizes); k++) {
-            struct ag_frame frame = test_frame(&test_formats[i], sizes[k][0], sizes[k][1], i + k);
+            struct ag_frame frame = test_frame(&test_formats[i], sizes[k][0], sizes[k][1],
+                                               (i + k) % 3 * 4, i + k);
             frame.layout.matrix = (i + k) % 3;
             frame.layout.full_range = (i + k) / 3 % 2;
             frame.rotation = (i / 2 + k) % 4;
@@ -230,7 +231,7 @@ static void colour_of_all_formats(void **state)
 static void colour_of_all_variants(void **state)
 {
     for (uint32_t variant = 0; variant < 24; variant++) {
-        struct ag_frame frame = test_frame(&test_formats[0], 127, 95, variant);
+        struct ag_frame frame = test_frame(&test_formats[0], 127, 95, 8, variant);
         frame.rotation = variant % 4;
         frame.layout.matrix = variant / 4 % 3;
         frame.layout.full_range = variant / 12;
@@ -248,7 +249,7 @@ static void long_pictures_get_no_mask(void **state)
     assert_true(configure(*state, &config, 3, 150, 224));
     assert_false(configure(*state, &config, 3, 151, 224));
     // they are shown all the same
-    struct ag_frame frame = test_frame(&test_formats[0], 301, 5, 1);
+    struct ag_frame frame = test_frame(&test_formats[0], 301, 5, 0, 1);
     check_picture(*state, &frame, "301x5");
     ag_free((void *)(uintptr_t)frame.data);
 }
@@ -271,7 +272,7 @@ static void impossible_sizes_are_refused(void **state)
 static void layouts_that_lie_are_refused(void **state)
 {
     struct fixture *f = *state;
-    struct ag_frame good = test_frame(&test_formats[0], 16, 16, 3);
+    struct ag_frame good = test_frame(&test_formats[0], 16, 16, 4, 3);
     configure(f, &config, 16, 16, 224);
     struct ag_buffer *staging = stage(f, &good);
     struct ag_buffer *rgba = test_gpu_buffer(f->gpu, NULL, 16 * 16 * 4, "test/rgba");
@@ -313,7 +314,7 @@ static void layouts_that_lie_are_refused(void **state)
 static void steady_frames_allocate_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct ag_frame frame = test_frame(&test_formats[3], 64, 48, 5);
+    struct ag_frame frame = test_frame(&test_formats[3], 64, 48, 0, 5);
     configure(f, &config, 64, 48, 224);
     struct ag_buffer *staging = stage(f, &frame);
     struct ag_buffer *rgba = test_gpu_buffer(f->gpu, NULL, 64 * 48 * 4, "test/rgba");

@@ -294,7 +294,7 @@ static void colour_is_within_a_level(void **state)
     uint8_t *rgba = ag_alloc(W * H * 4);
     for (uint32_t i = 0; i < AG_COUNT(test_formats); i++) {
         for (uint32_t variant = 0; variant < 6; variant++) {
-            struct ag_frame f = test_frame(&test_formats[i], W, H, i * 6 + variant);
+            struct ag_frame f = test_frame(&test_formats[i], W, H, 4, i * 6 + variant);
             f.layout.matrix = variant % 3;
             f.layout.full_range = variant / 3;
             memset(rgba, 0, W * H * 4);

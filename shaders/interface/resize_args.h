@@ -7,6 +7,8 @@
 
 // One axis of the 8-bit triangle filter, RGBA8 -> RGBA8 (alpha is not resized: 255).
 //     first[n_out], weights[taps][n_out] (22 fraction bits)
+// An invocation works on RESIZE_LINES lines.
+#define RESIZE_LINES 4u
 struct resize_args {
     U32 n_in, n_out;     // samples of a line
     U32 lines;           // samples across, unchanged

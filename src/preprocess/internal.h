@@ -4,13 +4,15 @@
 
 #include "autogaze/preprocess.h"
 
+#include "interface/color_args.h"
 #include "interface/resize_args.h"
 
 struct ag_preprocess {
     struct ag_gpu *gpu;
 
     // samples -> picture
-    struct ag_kernel *color[2][2]; // [fewer chroma columns][fewer chroma rows]
+    struct ag_kernel *color;       // for one pixel format, that of the last frame
+    uint32_t color_constants[COLOR_CONSTANTS];
     struct ag_buffer *samples;     // as large as the largest frame so far
 
     // picture -> model input, for one size
@@ -24,7 +26,6 @@ struct ag_preprocess {
     struct bicubic_args bicubic_args;
 };
 
-bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err);
 void ag_picture_destroy(struct ag_preprocess *p);
 
 #endif

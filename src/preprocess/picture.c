@@ -2,38 +2,21 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "autogaze/preprocess_ref.h"
-#include "interface/color_args.h"
 
 AG_SHADERS(preprocess);
 
 #define GROUP_X 16
 #define GROUP_Y 8
-#define STRIP 4 // samples an invocation of color.comp converts
-
-bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err)
-{
-    for (uint32_t i = 0; i < 4; i++) {
-        struct ag_kernel_params params = {
-            .library = &ag_shaders_preprocess,
-            .name = "color",
-            AG_CONSTANTS(GROUP_X, GROUP_Y, i / 2, i % 2),
-        };
-        p->color[i / 2][i % 2] = ag_kernel_create(p->gpu, &params, err);
-        if (!p->color[i / 2][i % 2]) {
-            return false;
-        }
-    }
-    return true;
-}
+#define MAX_STEP 8
+#define SLACK 64 // bytes behind the samples that the last strip may read
 
 void ag_picture_destroy(struct ag_preprocess *p)
 {
     ag_buffer_destroy(p->gpu, &p->samples);
-    for (uint32_t i = 0; i < 4; i++) {
-        ag_kernel_destroy(p->gpu, &p->color[i / 2][i % 2]);
-    }
+    ag_kernel_destroy(p->gpu, &p->color);
 }
 
 void ag_frame_picture_size(const struct ag_frame *frame, uint32_t *width, uint32_t *height)
@@ -42,48 +25,115 @@ void ag_frame_picture_size(const struct ag_frame *frame, uint32_t *width, uint32
     *height = frame->rotation % 2 ? frame->width : frame->height;
 }
 
-// ---- is the frame what it says? --------------------------------------------------------------
+// ---- layout ----------------------------------------------------------------------------------
 
-// The shader trusts the layout: nothing of it may lie outside of the samples.
-static bool component_fits(const struct ag_frame *f, const struct pixel_component *c)
+static bool has_component(const struct pixel_layout *l, uint32_t i)
 {
+    return i == 3 ? l->alpha : i == 0 || l->kind != AG_PIXEL_GREY;
+}
+
+// First byte of the plane that component i shares with its neighbours: packed components have the
+// same step and pitch and begin within a step of each other.
+static uint32_t plane_of(const struct pixel_layout *l, uint32_t i)
+{
+    const struct pixel_component *c = &l->c[i];
+    uint32_t first = c->offset;
+    for (uint32_t k = 0; k < 4; k++) {
+        const struct pixel_component *o = &l->c[k];
+        if (has_component(l, k) && o->step == c->step && o->pitch == c->pitch &&
+            o->offset < c->offset && c->offset - o->offset < c->step) {
+            first = AG_MIN(first, o->offset);
+        }
+    }
+    return first / 4 * 4;
+}
+
+// The shader trusts the layout: samples do not cross words, strips begin at words, and nothing lies
+// outside of the frame's bytes.
+static bool component_fits(const struct ag_frame *f, uint32_t i)
+{
+    const struct pixel_layout *l = &f->layout;
+    const struct pixel_component *c = &l->c[i];
+    bool chroma = l->kind == AG_PIXEL_YUV && (i == 1 || i == 2);
+    uint32_t shift_x = chroma ? l->c[1].shift_x : 0, shift_y = chroma ? l->c[1].shift_y : 0;
     if (c->bytes < 1 || c->bytes > 2 || c->depth < 1 || c->drop + c->depth > 8 * c->bytes ||
-        c->step > 255 || c->shift_x > 3 || c->shift_y > 3) {
+        c->step > MAX_STEP || c->pitch % 4 || c->shift_x != shift_x || c->shift_y != shift_y ||
+        shift_x > 2 || shift_y > 2) {
         return false;
     }
-    if (c->bytes == 2 && (c->offset | c->pitch | c->step) % 2) {
-        return false; // would cross a word
-    }
-    uint64_t x = (f->width - 1) >> c->shift_x, y = (f->height - 1) >> c->shift_y;
-    return c->offset + y * c->pitch + x * c->step + c->bytes <= f->bytes;
+    uint32_t low = c->offset - plane_of(l, i);
+    bool whole = c->bytes == 1 || (low % 2 == 0 && c->step % 2 == 0) ||
+                 (low % 4 < 3 && c->step % 4 == 0);
+    uint64_t x = (f->width - 1) >> shift_x, y = (f->height - 1) >> shift_y;
+    return whole && low + c->bytes <= c->step &&
+           c->offset + y * c->pitch + x * c->step + c->bytes <= f->bytes;
 }
 
 static bool check_frame(const struct ag_preprocess *p, const struct ag_frame *f,
-                        const struct ag_color_matrix *k, struct ag_error *err)
+                        struct ag_error *err)
 {
-    uint64_t limit = ag_gpu_get_info(p->gpu)->max_buffer_bytes;
+    assert(f->layout.kind <= AG_PIXEL_GREY && f->layout.matrix <= AG_MATRIX_2020);
+    assert(f->rotation < 4);
+    uint64_t limit = ag_gpu_get_info(p->gpu)->max_buffer_bytes - SLACK;
     if (f->bytes > limit) {
         return ag_fail(err, AG_ERR_INPUT, "frame %llu of %ux%u needs %llu bytes, '%s' takes at "
-                       "most %llu in one buffer; choose a smaller size or 8-bit samples",
+                       "most %llu; choose a smaller size or 8-bit samples",
                        (unsigned long long)f->id, f->width, f->height, (unsigned long long)f->bytes,
                        ag_gpu_get_info(p->gpu)->name, (unsigned long long)limit);
     }
     for (uint32_t i = 0; i < 4; i++) {
-        bool used = i < k->components || (i == 3 && f->layout.alpha);
-        if (used && !component_fits(f, &f->layout.c[i])) {
+        if (has_component(&f->layout, i) && !component_fits(f, i)) {
             return ag_fail(err, AG_ERR_INPUT, "frame %llu of %ux%u: component %u does not lie in "
-                           "its %llu bytes", (unsigned long long)f->id, f->width, f->height, i,
-                           (unsigned long long)f->bytes);
+                           "its %llu bytes as expected", (unsigned long long)f->id, f->width,
+                           f->height, i, (unsigned long long)f->bytes);
         }
     }
     return true;
 }
 
-// ---- recording -------------------------------------------------------------------------------
+// ---- what a pixel format and a size need -----------------------------------------------------
 
-static bool reserve_samples(struct ag_preprocess *p, uint64_t bytes, struct ag_error *err)
+static void color_constants(const struct pixel_layout *l, uint32_t *out)
 {
-    bytes = AG_ALIGN_UP(bytes, 4); // read in words
+    const struct pixel_component *chroma = &l->c[1];
+    bool yuv = l->kind == AG_PIXEL_YUV;
+    const uint32_t constants[COLOR_FORM] = {
+        [0] = GROUP_X,
+        [1] = GROUP_Y,
+        [COLOR_KIND] = l->kind,
+        [COLOR_ALPHA] = l->alpha,
+        [COLOR_SHIFT_X] = yuv ? chroma->shift_x : 0,
+        [COLOR_SHIFT_Y] = yuv ? chroma->shift_y : 0,
+        [COLOR_CHROMA_X] = yuv && chroma->shift_x ? l->chroma_x : 0,
+        [COLOR_CHROMA_Y] = yuv && chroma->shift_y ? l->chroma_y : 0,
+    };
+    memcpy(out, constants, sizeof(constants));
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct pixel_component *c = &l->c[i];
+        out[COLOR_FORM + i] = !has_component(l, i) ? 0 :
+            COLOR_FORM_OF(c->step, c->drop, c->depth, c->offset - plane_of(l, i));
+    }
+}
+
+// The kernel is made for the pixel format; a stream seldom has more than one.
+static bool make_kernel(struct ag_preprocess *p, const struct ag_frame *f, struct ag_error *err)
+{
+    uint32_t constants[COLOR_CONSTANTS];
+    color_constants(&f->layout, constants);
+    if (p->color && memcmp(constants, p->color_constants, sizeof(constants)) == 0) {
+        return true;
+    }
+    ag_kernel_destroy(p->gpu, &p->color);
+    struct ag_kernel_params params = { &ag_shaders_preprocess, "color", constants,
+                                       COLOR_CONSTANTS };
+    p->color = ag_kernel_create(p->gpu, &params, err);
+    memcpy(p->color_constants, constants, sizeof(constants));
+    return p->color != NULL;
+}
+
+static bool reserve_samples(struct ag_preprocess *p, const struct ag_frame *f, struct ag_error *err)
+{
+    uint64_t bytes = AG_ALIGN_UP(f->bytes + SLACK, 4);
     if (p->samples && p->samples->size >= bytes) {
         return true;
     }
@@ -92,42 +142,25 @@ static bool reserve_samples(struct ag_preprocess *p, uint64_t bytes, struct ag_e
     return p->samples != NULL;
 }
 
-static struct color_args color_args(const struct ag_frame *f, const struct ag_color_matrix *k)
+// ---- recording -------------------------------------------------------------------------------
+
+static struct color_args color_args(const struct ag_frame *f)
 {
-    struct color_args a = {
-        .width = f->width,
-        .height = f->height,
-        .rotation = f->rotation,
-        .components = k->components,
-        .chroma_x = f->layout.chroma_x,
-        .chroma_y = f->layout.chroma_y,
-        .alpha = k->alpha,
-    };
+    struct ag_color_matrix k;
+    ag_ref_color_matrix(&f->layout, &k);
+    struct color_args a = { .width = f->width, .height = f->height, .rotation = f->rotation,
+                            .alpha = k.alpha };
     for (uint32_t i = 0; i < 3; i++) {
-        a.bias[i] = k->bias[i];
+        a.bias[i] = k.bias[i];
         for (uint32_t j = 0; j < 3; j++) {
-            a.m[i * 3 + j] = k->m[i][j];
+            a.m[i * 3 + j] = k.m[i][j];
         }
     }
     for (uint32_t i = 0; i < 4; i++) {
-        const struct pixel_component *c = &f->layout.c[i];
-        a.offset[i] = c->offset;
-        a.pitch[i] = c->pitch;
-        a.form[i] = c->step | c->drop << 8 | c->depth << 16 | c->shift_x << 24 | c->shift_y << 28;
+        a.word[i] = plane_of(&f->layout, i) / 4;
+        a.pitch[i] = f->layout.c[i].pitch / 4;
     }
     return a;
-}
-
-static void record_color(struct ag_preprocess *p, struct ag_cmd *cmd, const struct ag_frame *f,
-                         const struct ag_color_matrix *k, struct ag_buffer *rgba)
-{
-    struct color_args a = color_args(f, k);
-    const struct pixel_component *chroma = &f->layout.c[1];
-    bool yuv = f->layout.kind == AG_PIXEL_YUV;
-    uint64_t bytes = (uint64_t)f->width * f->height * 4;
-    ag_dispatch(cmd, p->color[yuv && chroma->shift_x][yuv && chroma->shift_y],
-                AG_BIND({ p->samples }, { rgba, 0, bytes }), &a, sizeof(a),
-                AG_DIV_UP(f->width, GROUP_X * STRIP), AG_DIV_UP(f->height, GROUP_Y), 1);
 }
 
 bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
@@ -136,12 +169,10 @@ bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
 {
     uint32_t width, height;
     ag_frame_picture_size(frame, &width, &height);
-    assert(width == p->width && height == p->height);
-    assert(rgba->size >= (uint64_t)width * height * 4);
-
-    struct ag_color_matrix k;
-    ag_ref_color_matrix(&frame->layout, &k);
-    if (!check_frame(p, frame, &k, err) || !reserve_samples(p, frame->bytes, err)) {
+    uint64_t bytes = (uint64_t)width * height * 4;
+    assert(width == p->width && height == p->height && rgba->size >= bytes);
+    if (!check_frame(p, frame, err) || !make_kernel(p, frame, err) ||
+        !reserve_samples(p, frame, err)) {
         return false;
     }
     ag_cmd_stage_begin(cmd, AG_STAGE_UPLOAD);
@@ -150,7 +181,10 @@ bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_cmd_stage_end(cmd);
 
     ag_cmd_stage_begin(cmd, AG_STAGE_COLOR);
-    record_color(p, cmd, frame, &k, rgba);
+    struct color_args a = color_args(frame);
+    uint32_t strip = COLOR_STRIP(p->color_constants[COLOR_SHIFT_X]);
+    ag_dispatch(cmd, p->color, AG_BIND({ p->samples }, { rgba, 0, bytes }), &a, sizeof(a),
+                AG_DIV_UP(frame->width, GROUP_X * strip), AG_DIV_UP(frame->height, GROUP_Y), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;

@@ -24,7 +24,7 @@ struct ag_preprocess *ag_preprocess_create(struct ag_gpu *gpu, struct ag_error *
                                         AG_CONSTANTS(GROUP_X, GROUP_Y, true) };
     struct ag_kernel_params bicubic = { &ag_shaders_preprocess, "bicubic",
                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
-    if (!ag_picture_create(p, err) || !(p->rows = ag_kernel_create(gpu, &rows, err)) ||
+    if (!(p->rows = ag_kernel_create(gpu, &rows, err)) ||
         !(p->columns = ag_kernel_create(gpu, &columns, err)) ||
         !(p->bicubic = ag_kernel_create(gpu, &bicubic, err))) {
         ag_preprocess_destroy(gpu, &p);
@@ -226,13 +226,13 @@ void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_cmd_stage_begin(cmd, AG_STAGE_RESIZE);
     if (p->narrow) {
         ag_dispatch(cmd, p->rows, AG_BIND({ p->tables }, src, { p->narrow }), r, sizeof(*r),
-                    AG_DIV_UP(r->n_out, GROUP_X), AG_DIV_UP(r->lines, GROUP_Y), 1);
+                    AG_DIV_UP(r->n_out, GROUP_X), AG_DIV_UP(r->lines, RESIZE_LINES * GROUP_Y), 1);
         ag_cmd_barrier(cmd);
         src = (struct ag_binding){ p->narrow };
     }
     if (p->resized) {
         ag_dispatch(cmd, p->columns, AG_BIND({ p->tables }, src, { p->resized }), c, sizeof(*c),
-                    AG_DIV_UP(c->lines, GROUP_X), AG_DIV_UP(c->n_out, GROUP_Y), 1);
+                    AG_DIV_UP(c->lines, RESIZE_LINES * GROUP_X), AG_DIV_UP(c->n_out, GROUP_Y), 1);
         ag_cmd_barrier(cmd);
         src = (struct ag_binding){ p->resized };
     }
