@@ -22,53 +22,28 @@ static const struct ag_preprocess_config config = {
 
 // ---- golden vectors --------------------------------------------------------------------------
 
-struct fixtures {
-    void *data;
-    size_t size, base;
-};
-
-struct array {
-    const uint8_t *data;
-    uint32_t shape[3];
-};
-
 static int setup(void **state)
 {
-    struct fixtures *f = ag_alloc(sizeof(*f));
     struct ag_error err = { 0 };
-    if (!ag_read_file(AG_FIXTURES "/preprocess.safetensors", 1 << 26, &f->data, &f->size, &err)) {
+    *state = ag_safetensors_open(AG_FIXTURES "/preprocess.safetensors", &err);
+    if (!*state) {
         print_error("%s\n", err.text);
-        return -1;
     }
-    uint64_t header;
-    memcpy(&header, f->data, sizeof(header));
-    f->base = 8 + (size_t)header;
-    *state = f;
-    return 0;
+    return *state ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-    struct fixtures *f = *state;
-    ag_free(f->data);
-    ag_free(f);
+    ag_safetensors_close((struct ag_safetensors **)state);
     return 0;
 }
 
-static bool find(const struct fixtures *f, const char *name, struct array *out)
+// Tensor "SIZE.what"; NULL: the file has none.
+static const struct ag_safetensors_entry *find(void **state, const char *size, const char *what)
 {
-    char key[64];
-    snprintf(key, sizeof(key), "\"%s\":", name);
-    const char *at = memmem((char *)f->data + 8, f->base - 8, key, strlen(key));
-    if (!at) {
-        return false;
-    }
-    size_t begin = 0;
-    sscanf(strstr(at, "shape"), "shape\":[%u,%u,%u", &out->shape[0], &out->shape[1],
-           &out->shape[2]);
-    assert_int_equal(sscanf(strstr(at, "data_offsets"), "data_offsets\":[%zu", &begin), 1);
-    out->data = (const uint8_t *)f->data + f->base + begin;
-    return true;
+    char name[64];
+    snprintf(name, sizeof(name), "%s.%s", size, what);
+    return ag_safetensors_find(*state, name);
 }
 
 static const char *const sizes[] = { "224x224", "224x225", "270x480", "320x240", "480x270",
@@ -76,30 +51,27 @@ static const char *const sizes[] = { "224x224", "224x225", "270x480", "320x240",
 
 static void lut_is_exact(void **state)
 {
-    struct array golden;
-    assert_true(find(*state, "lut", &golden));
+    const struct ag_safetensors_entry *golden = ag_safetensors_find(*state, "lut");
+    assert_non_null(golden);
     float lut[3 * 256];
     ag_ref_lut(&config, lut);
-    assert_memory_equal(lut, golden.data, sizeof(lut));
+    assert_int_equal(golden->bytes, sizeof(lut));
+    assert_memory_equal(lut, golden->data, sizeof(lut));
 }
 
 static void resize_is_bit_exact(void **state)
 {
     for (size_t i = 0; i < AG_COUNT(sizes); i++) {
-        char name[64];
-        struct array source, golden;
-        snprintf(name, sizeof(name), "%s.source", sizes[i]);
-        assert_true(find(*state, name, &source));
-        snprintf(name, sizeof(name), "%s.resized", sizes[i]);
-        assert_true(find(*state, name, &golden));
-
+        const struct ag_safetensors_entry *source = find(state, sizes[i], "source");
+        const struct ag_safetensors_entry *golden = find(state, sizes[i], "resized");
+        assert_true(source && golden);
         uint32_t w, h;
-        ag_ref_shortest_edge(source.shape[1], source.shape[0], 224, &w, &h);
-        assert_int_equal(w, golden.shape[1]);
-        assert_int_equal(h, golden.shape[0]);
-        uint8_t *out = ag_alloc((size_t)w * h * 3);
-        ag_ref_resize_u8(source.data, source.shape[1], source.shape[0], 3, out, w, h);
-        assert_memory_equal(out, golden.data, (size_t)w * h * 3);
+        ag_ref_shortest_edge(source->shape[1], source->shape[0], 224, &w, &h);
+        assert_int_equal(w, golden->shape[1]);
+        assert_int_equal(h, golden->shape[0]);
+        uint8_t *out = ag_alloc(golden->bytes);
+        ag_ref_resize_u8(source->data, source->shape[1], source->shape[0], 3, out, w, h);
+        assert_memory_equal(out, golden->data, golden->bytes);
         ag_free(out);
     }
 }
@@ -110,16 +82,14 @@ static void model_input_is_close(void **state)
     float *out = ag_alloc(count * sizeof(*out)), *expected = ag_alloc(count * sizeof(*expected));
     int seen = 0;
     for (size_t i = 0; i < AG_COUNT(sizes); i++) {
-        char name[64];
-        struct array source, golden;
-        snprintf(name, sizeof(name), "%s.source", sizes[i]);
-        assert_true(find(*state, name, &source));
-        snprintf(name, sizeof(name), "%s.model_input", sizes[i]);
-        if (!find(*state, name, &golden)) {
+        const struct ag_safetensors_entry *source = find(state, sizes[i], "source");
+        const struct ag_safetensors_entry *golden = find(state, sizes[i], "model_input");
+        if (!golden) {
             continue;
         }
-        ag_ref_preprocess(&config, source.data, source.shape[1], source.shape[0], 3, 224, out);
-        memcpy(expected, golden.data, count * sizeof(*expected));
+        assert_int_equal(golden->count, count);
+        ag_ref_preprocess(&config, source->data, source->shape[1], source->shape[0], 3, 224, out);
+        memcpy(expected, golden->data, golden->bytes);
         for (size_t k = 0; k < count; k++) {
             assert_true(fabsf(out[k] - expected[k]) <= 1e-5f);
         }
@@ -129,6 +99,7 @@ static void model_input_is_close(void **state)
     ag_free(expected);
     ag_free(out);
 }
+
 // ---- resizes ---------------------------------------------------------------------------------
 
 static void shortest_edge_truncates(void **state)
