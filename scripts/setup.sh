@@ -16,7 +16,7 @@ packages=(
     libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev
     libcjson-dev libimgui-dev libstb-dev fonts-dejavu-core
 )
-test_packages=(libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers clang)
+test_packages=(libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers ffmpeg python3 clang)
 vma=libvulkan-memory-allocator-dev
 logs=$root/build/setup
 
