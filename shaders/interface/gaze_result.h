@@ -11,7 +11,11 @@ struct gaze_result {
     U32 cached;               // tokens in the cache
     U32 chunk_start;          // the stream was reset before this frame
     U32 frame_low, frame_high;
+    U32 record;               // how many frames had been recorded before this one (wraps)
 };
-ABI_SIZE(gaze_result, 32);
+ABI_SIZE(gaze_result, 36);
+
+#define GAZE_RESULT_IDS 9u    // word of the first id
+#define GAZE_RESULT_WORDS(cells) (9u + 2u * (cells))
 
 #endif

@@ -1,0 +1,63 @@
+// Push blocks of the model kernels (shaders/model).
+#ifndef AG_INTERFACE_MODEL_ARGS_H
+#define AG_INTERFACE_MODEL_ARGS_H
+
+#include "interface/decode_state.h"
+#include "interface/lang.h"
+
+// ---- vision ----------------------------------------------------------------------------------
+// Pictures of one frame that go through the patch convolution together.
+#define IMAGE_FRAME 0u
+#define IMAGE_CANVAS 1u
+#define IMAGE_PREVIOUS 2u
+#define IMAGE_COUNT 3u
+
+#define MAX_TAPS 16u           // frames a trunk block sees at most
+#define NO_SLOT 0xffffffffu    // a tap whose input is not known: zeros
+
+struct patch_args {            // patch.comp, features.comp
+    U32 n_images;
+    U32 image[3];              // IMAGE_*
+    U32 slot[3];               // where its features go
+};
+ABI_SIZE(patch_args, 28);
+
+struct trunk_args {            // trunk.comp; relu.comp (slot[0]: where the output goes)
+    U32 block;
+    U32 slot[16];              // [MAX_TAPS] slot of each tap, oldest first, or NO_SLOT
+};
+ABI_SIZE(trunk_args, 68);
+
+// ---- decoder ---------------------------------------------------------------------------------
+struct decoder_args {          // qkv, attention, attn_out, mlp_in, mlp_out, heads, project
+    U32 round;                 // 0: prefill
+    U32 last;                  // 1: only the last row matters (last layer)
+};
+ABI_SIZE(decoder_args, 8);
+
+struct begin_args {            // begin.comp, one workgroup
+    U32 reset;                 // forget everything
+    U32 chunk_start;           // value reported for this frame
+    U32 slide;                 // policy SLIDE: drop the oldest frames
+    U32 budget;
+    U32 rounds;                // rounds that will be recorded, the prefill included
+    U32 min_split_keys, max_splits; // how to cut the keys of the prefill
+    U32 row_tiles;             // attention workgroups along the rows of the prefill
+};
+ABI_SIZE(begin_args, 32);
+
+struct select_args {           // select.comp
+    U32 round, rounds;         // this one, number recorded
+    U32 budget;
+    U32 threshold_on;
+    F32 threshold;
+    U32 forced;                // 1: read the forced ids
+    U32 forced_rounds;         // capacity of the forced block, rounds
+    U32 slide;                 // keep frame lengths
+    U32 min_split_keys, max_splits; // how to cut the keys of the next round
+    U32 frame_low, frame_high, record; // for the result
+    U32 groups[8];             // [DECODE_OPS] workgroups along x of the next round
+};
+ABI_SIZE(select_args, 84);
+
+#endif

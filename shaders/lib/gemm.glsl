@@ -1,0 +1,110 @@
+// A tile of a matrix product: TM rows x TN columns, summed over a range of k. The includer gives
+//     vec4 gemm_x(uint row, uint k4)   four inputs of a row of the tile, zeros outside
+//     vec4 gemm_w(uint k4, uint col)   four weights of a column, any value outside
+// and takes the result with gemm_sum() in an epilogue of its own. Inputs are staged in shared
+// memory, weights come straight from their buffer, where they lie as [k/4][column][4], so that
+// neighbouring threads read neighbouring words.
+//
+// Thread (kg, rt, ct) sums the k4 of group kg for rows rt + RT*(0..4*RV-1) and columns
+// ct + CT*(0..RN-1); the KG partial sums are added in a fixed order, so results are reproducible.
+layout(constant_id = SPEC_TILE_RT) const uint RT = 8;
+layout(constant_id = SPEC_TILE_RV) const uint RV = 1;
+layout(constant_id = SPEC_TILE_CT) const uint CT = 8;
+layout(constant_id = SPEC_TILE_RN) const uint RN = 4;
+layout(constant_id = SPEC_TILE_KG) const uint KG = 1;
+layout(constant_id = SPEC_TILE_KC) const uint KC = 16;
+
+const uint TM = 4u * RV * RT;
+const uint TN = CT * RN;
+const uint TQ = RV * RT;     // quads of rows
+const uint XS = KC + 1u;     // one more, so that rows do not share banks
+
+shared vec4 gemm_staged[TM * XS];
+shared vec4 gemm_partial[KG * TQ * TN];
+#ifdef GEMM_SQUARES
+shared float gemm_squares[GROUP];
+#endif
+
+// Row of component i of quad q.
+uint gemm_row(uint q, uint i)
+{
+    return q % RT + RT * (4u * (q / RT) + i);
+}
+
+// Four rows (quad q) of a column.
+vec4 gemm_sum(uint q, uint col)
+{
+    vec4 sum = vec4(0.0);
+    for (uint g = 0u; g < KG; g++) {
+        sum += gemm_partial[(g * TQ + q) * TN + col];
+    }
+    return sum;
+}
+
+#ifdef GEMM_SQUARES
+const uint SQUARE_PARTS = GROUP / TM > 0u ? GROUP / TM : 1u;
+
+// Sum of the squares of a row's inputs (needs GROUP >= TM).
+float gemm_square_sum(uint row)
+{
+    float sum = 0.0;
+    for (uint p = 0u; p < SQUARE_PARTS; p++) {
+        sum += gemm_squares[p * TM + row];
+    }
+    return sum;
+}
+#endif
+
+void gemm_tile(uint col0, uint k_begin, uint k_end)
+{
+    uint t = gl_LocalInvocationIndex;
+    uint ct = t % CT, rt = t / CT % RT, kg = t / (CT * RT);
+    vec4 acc[RV * RN];
+    [[unroll]] for (uint i = 0u; i < RV * RN; i++) {
+        acc[i] = vec4(0.0);
+    }
+#ifdef GEMM_SQUARES
+    float squares = 0.0;
+#endif
+    for (uint k0 = k_begin; k0 < k_end; k0 += KC) {
+        uint n = min(KC, k_end - k0);
+        barrier();
+        for (uint i = t; i < TM * KC; i += GROUP) {
+            uint row = i / KC, k = i % KC;
+            gemm_staged[row * XS + k] = k < n ? gemm_x(row, k0 + k) : vec4(0.0);
+        }
+        barrier();
+#ifdef GEMM_SQUARES
+        if (t < SQUARE_PARTS * TM) {
+            for (uint k = t / TM; k < n; k += SQUARE_PARTS) {
+                vec4 x = gemm_staged[t % TM * XS + k];
+                squares += dot(x, x);
+            }
+        }
+#endif
+        for (uint k = kg; k < n; k += KG) {
+            vec4 w[RN];
+            [[unroll]] for (uint j = 0u; j < RN; j++) {
+                w[j] = gemm_w(k0 + k, col0 + ct + CT * j);
+            }
+            [[unroll]] for (uint v = 0u; v < RV; v++) {
+                uint at = (rt + RT * 4u * v) * XS + k;
+                vec4 x0 = gemm_staged[at], x1 = gemm_staged[at + RT * XS];
+                vec4 x2 = gemm_staged[at + 2u * RT * XS], x3 = gemm_staged[at + 3u * RT * XS];
+                [[unroll]] for (uint j = 0u; j < RN; j++) {
+                    acc[v * RN + j] += vec4(dot(x0, w[j]), dot(x1, w[j]), dot(x2, w[j]),
+                                            dot(x3, w[j]));
+                }
+            }
+        }
+    }
+    [[unroll]] for (uint v = 0u; v < RV; v++) {
+        [[unroll]] for (uint j = 0u; j < RN; j++) {
+            gemm_partial[(kg * TQ + v * RT + rt) * TN + ct + CT * j] = acc[v * RN + j];
+        }
+    }
+#ifdef GEMM_SQUARES
+    gemm_squares[t] = squares;
+#endif
+    barrier();
+}

@@ -1,0 +1,25 @@
+// Storage of weights and of the KV cache: float32, or half precision in pairs (HALF). Arithmetic is
+// float32 either way. Packing by hand needs no 16-bit storage feature.
+#ifdef HALF
+#define STORED4 uvec2
+vec4 loaded(uvec2 w)
+{
+    return vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y));
+}
+#define STORED2 uint
+uint stored(vec2 v)
+{
+    return packHalf2x16(v);
+}
+#else
+#define STORED4 vec4
+vec4 loaded(vec4 w)
+{
+    return w;
+}
+#define STORED2 vec2
+vec2 stored(vec2 v)
+{
+    return v;
+}
+#endif

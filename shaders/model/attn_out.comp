@@ -1,0 +1,69 @@
+// Puts the pieces of attention together, o_proj, residual: x [rows][D] += context [rows][H*HD] * W.
+// Workgroups: column tiles, row tiles, streams. a.last: the last row only.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/model.glsl"
+#include "lib/precision.glsl"
+#include "lib/decoder.glsl"
+
+// [streams][rows][H][MAX_SPLITS][HEAD4]
+layout(std430, set = 0, binding = 2) readonly buffer sum_block { vec4 sums[]; };
+// [streams][rows][H][MAX_SPLITS] largest score, sum of weights
+layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softmax[]; };
+// [H * HEAD4][D][4]
+layout(std430, set = 0, binding = 4) readonly buffer weight_block { STORED4 weight[]; };
+layout(std430, set = 0, binding = 5) buffer x_block { float x[]; }; // [streams][rows][D4]
+
+uint row0, rows, stream, splits;
+
+vec4 gemm_x(uint row, uint k4)
+{
+    if (row0 + row >= rows) {
+        return vec4(0.0);
+    }
+    uint head = k4 / HEAD4, d = k4 % HEAD4;
+    uint at = ((stream * MAX_ROWS + row0 + row) * HEADS + head) * MAX_SPLITS;
+    float largest = softmax[at].x;
+    for (uint s = 1u; s < splits; s++) {
+        largest = max(largest, softmax[at + s].x);
+    }
+    vec4 sum = vec4(0.0);
+    float weight_sum = 0.0;
+    for (uint s = 0u; s < splits; s++) {
+        float w = exp(softmax[at + s].x - largest); // 0 for a piece that saw no key
+        sum += w * sums[(at + s) * HEAD4 + d];
+        weight_sum += w * softmax[at + s].y;
+    }
+    return sum / weight_sum;
+}
+
+vec4 gemm_w(uint k4, uint col)
+{
+    return loaded(weight[k4 * WIDTH + min(col, WIDTH - 1u)]);
+}
+
+#include "lib/gemm.glsl"
+
+void main()
+{
+    uint col0 = gl_WorkGroupID.x * TN;
+    stream = current_stream();
+    rows = current_rows(stream);
+    row0 = a.last != 0u ? max(rows, 1u) - 1u : gl_WorkGroupID.y * TM;
+    splits = clamp(states[stream].splits, 1u, MAX_SPLITS);
+    if (row0 >= rows) {
+        return;
+    }
+    gemm_tile(col0, 0u, HEADS * HEAD4);
+    for (uint u = gl_LocalInvocationIndex; u < TQ * TN; u += GROUP) {
+        uint col = col0 + u % TN;
+        vec4 sum = gemm_sum(u / TN, u % TN);
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            uint row = row0 + gemm_row(u / TN, i);
+            if (row < rows && col < WIDTH) {
+                x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + col] += sum[i];
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// Patch convolution as a matrix product: [P] cells x [3*p*p] samples -> C channels, in partial sums.
+// Workgroups: column tiles x PATCH_SPLITS, row tiles, streams x images.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "interface/model_args.h"
+#include "lib/model.glsl"
+#include "lib/precision.glsl"
+
+layout(push_constant) uniform push_block { patch_args a; };
+
+layout(std430, set = 0, binding = 0) readonly buffer frame_block { float frame[]; };
+layout(std430, set = 0, binding = 1) readonly buffer canvas_block { float canvas[]; };
+layout(std430, set = 0, binding = 2) readonly buffer previous_block { float previous[]; };
+// [3*p*p/4][C][4]
+layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
+// [streams][IMAGE_COUNT][PATCH_SPLITS][P][C4]
+layout(std430, set = 0, binding = 4) writeonly buffer out_block { float partial[]; };
+
+const uint K_ALL = 3u * PATCH * PATCH;
+const uint K4 = (K_ALL + 3u) / 4u;
+
+uint image, plane0, row0;
+
+float texel(uint at)
+{
+    return image == IMAGE_FRAME ? frame[at] : image == IMAGE_CANVAS ? canvas[at] : previous[at];
+}
+
+// Sample k = (colour, y, x) of a cell's patch.
+float patch_sample(uint cell, uint k)
+{
+    uint colour = k / (PATCH * PATCH), y = k / PATCH % PATCH, x = k % PATCH;
+    return texel(plane0 + (colour * SIDE + cell / GRID * PATCH + y) * SIDE + cell % GRID * PATCH + x);
+}
+
+vec4 gemm_x(uint row, uint k4)
+{
+    uint cell = row0 + row, k = 4u * k4;
+    vec4 x = vec4(0.0);
+    if (cell < TOKENS) {
+        for (uint i = 0u; i < 4u && k + i < K_ALL; i++) {
+            x[i] = patch_sample(cell, k + i);
+        }
+    }
+    return x;
+}
+
+vec4 gemm_w(uint k4, uint col)
+{
+    return loaded(weight[k4 * CHANNELS + min(col, CHANNELS - 1u)]);
+}
+
+#include "lib/gemm.glsl"
+
+void main()
+{
+    uint tiles = (CHANNELS + TN - 1u) / TN;
+    uint col0 = gl_WorkGroupID.x % tiles * TN, split = gl_WorkGroupID.x / tiles;
+    uint which = gl_WorkGroupID.z % a.n_images, stream = gl_WorkGroupID.z / a.n_images;
+    row0 = gl_WorkGroupID.y * TM;
+    image = a.image[which];
+    plane0 = stream * 3u * SIDE * SIDE;
+    uint length = (K4 + PATCH_SPLITS - 1u) / PATCH_SPLITS;
+    gemm_tile(col0, min(K4, split * length), min(K4, (split + 1u) * length));
+
+    uint first = ((stream * IMAGE_COUNT + which) * PATCH_SPLITS + split) * TOKENS;
+    for (uint u = gl_LocalInvocationIndex; u < TQ * TN; u += GROUP) {
+        uint col = col0 + u % TN;
+        vec4 sum = gemm_sum(u / TN, u % TN);
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            uint cell = row0 + gemm_row(u / TN, i);
+            if (cell < TOKENS && col < CHANNELS) {
+                partial[(first + cell) * (4u * CHANNELS4) + col] = sum[i];
+            }
+        }
+    }
+}

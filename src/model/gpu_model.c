@@ -1,0 +1,557 @@
+// The forward pass in compute shaders, one line a kernel (docs/model.md walks through it), and what
+// it needs on the device.
+#include "autogaze/gpu_model.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gpu_internal.h"
+
+#define BINDING_ALIGN 256u
+
+// ---- memory ----------------------------------------------------------------------------------
+
+static uint32_t instances(const struct gpu_shape *s, enum gpu_resource resource)
+{
+    switch (resource) {
+    case RES_CELLS:
+    case RES_COUNTS:
+        return MASK_SLOTS;
+    case RES_LOGITS:
+    case RES_HIDDEN:
+        return s->trace ? s->max_rounds : 1;
+    case RES_K:
+    case RES_V:
+        return s->c.layers;
+    default:
+        return 1;
+    }
+}
+
+// The caller's buffers and the weights are not ours to make.
+static bool is_state(enum gpu_resource resource)
+{
+    return resource < RES_FIRST_WEIGHT && resource != RES_INPUT && resource != RES_CANVAS &&
+           resource != RES_PREVIOUS && resource != RES_FORCED;
+}
+
+static uint64_t weight_bytes(const struct gpu_shape *s)
+{
+    uint64_t bytes = 0;
+    for (int r = RES_FIRST_WEIGHT; r < RES_COUNT; r++) {
+        bool layer = r == RES_W_QKV || r == RES_W_ATTN_OUT || r == RES_W_MLP_IN ||
+                     r == RES_W_MLP_OUT;
+        bool block = r == RES_W_TRUNK || r == RES_TRUNK_BIAS;
+        uint32_t n = layer ? s->c.layers : block ? s->c.trunk_depth : 1;
+        bytes += n * AG_ALIGN_UP(gpu_resource_bytes(s, (enum gpu_resource)r),
+                                 (uint64_t)BINDING_ALIGN);
+    }
+    return bytes;
+}
+
+// Needed and available bytes, before anything is taken.
+static bool check_memory(struct ag_gpu_model *m, struct ag_error *err)
+{
+    const struct gpu_shape *s = &m->shape;
+    const struct ag_gpu_info *info = ag_gpu_get_info(m->gpu);
+    uint64_t needed = weight_bytes(s), largest = 0;
+    enum gpu_resource which = RES_X;
+    for (int r = 0; r < RES_COUNT; r++) {
+        if (!is_state((enum gpu_resource)r)) {
+            continue;
+        }
+        uint32_t n = instances(s, (enum gpu_resource)r);
+        uint64_t bytes = AG_ALIGN_UP(gpu_resource_bytes(s, (enum gpu_resource)r),
+                                     (uint64_t)BINDING_ALIGN);
+        uint64_t buffer = r == RES_K || r == RES_V ? bytes : n * bytes;
+        needed += n * bytes;
+        which = buffer > largest ? (enum gpu_resource)r : which;
+        largest = AG_MAX(largest, buffer);
+    }
+    needed += gpu_rope_staging_bytes(s);
+    uint64_t cache = 2 * s->c.layers * gpu_resource_bytes(s, RES_K);
+    uint64_t available = ag_gpu_available_bytes(m->gpu);
+    if (largest > info->max_buffer_bytes) {
+        return ag_fail(err, AG_ERR_DEVICE, "a context of %u tokens for %u streams needs a buffer of "
+                       "%llu bytes (%s), '%s' takes at most %llu; use fewer frames or streams, a "
+                       "smaller budget or --precision f16", s->capacity, s->streams,
+                       (unsigned long long)largest, gpu_resource_name(which), info->name,
+                       (unsigned long long)info->max_buffer_bytes);
+    }
+    if (needed > available) {
+        return ag_fail(err, AG_ERR_DEVICE, "the model needs %llu bytes on '%s', %llu of them for "
+                       "the keys and values of %u tokens in %u streams, %llu are available; use "
+                       "fewer frames or streams, a smaller budget or --precision f16",
+                       (unsigned long long)needed, info->name, (unsigned long long)cache,
+                       s->capacity, s->streams, (unsigned long long)available);
+    }
+    m->bytes = needed;
+    return true;
+}
+
+static struct ag_buffer *take(struct ag_gpu_model *m, uint64_t bytes, const char *name,
+                              struct ag_cmd *clear, struct ag_error *err)
+{
+    struct ag_buffer *b = ag_buffer_create(m->gpu, AG_MEM_DEVICE, bytes, name, err);
+    if (b) {
+        ag_cmd_fill(clear, b, 0, bytes, 0); // pads must be zero, and so must the first state
+    }
+    return b;
+}
+
+static bool take_buffers(struct ag_gpu_model *m, struct ag_cmd *clear, struct ag_error *err)
+{
+    const struct gpu_shape *s = &m->shape;
+    for (int i = 0; i < RES_COUNT; i++) {
+        enum gpu_resource r = (enum gpu_resource)i;
+        if (!is_state(r)) {
+            continue;
+        }
+        m->stride[r] = AG_ALIGN_UP(gpu_resource_bytes(s, r), (uint64_t)BINDING_ALIGN);
+        if (r == RES_K || r == RES_V) {
+            struct ag_buffer **layers = r == RES_K ? m->k : m->v;
+            for (uint32_t l = 0; l < s->c.layers; l++) {
+                layers[l] = take(m, m->stride[r], gpu_resource_name(r), clear, err);
+                if (!layers[l]) {
+                    return false;
+                }
+            }
+            continue;
+        }
+        m->buffer[r] = take(m, instances(s, r) * m->stride[r], gpu_resource_name(r), clear, err);
+        if (!m->buffer[r]) {
+            return false;
+        }
+    }
+    m->none = take(m, BINDING_ALIGN, "model/none", clear, err);
+    return m->none != NULL;
+}
+
+static bool create_buffers(struct ag_gpu_model *m, struct ag_error *err)
+{
+    struct ag_cmd *clear = ag_cmd_begin(m->gpu, 0, err);
+    if (!clear) {
+        return false;
+    }
+    bool ok = take_buffers(m, clear, err);
+    return ag_cmd_submit(clear, err) && ok;
+}
+
+// ---- kernels ---------------------------------------------------------------------------------
+
+// Which kernels come with tiles for decode rounds and for the last row.
+static bool has_phase(enum gpu_op op, enum gpu_phase phase)
+{
+    bool layer = op >= GPU_QKV && op <= GPU_MLP_OUT;
+    return phase == GPU_PREFILL || (layer && (phase == GPU_ROUND || op != GPU_QKV));
+}
+
+static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
+{
+    for (int op = 0; op < GPU_OP_COUNT; op++) {
+        for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+            if (!has_phase((enum gpu_op)op, (enum gpu_phase)phase) ||
+                (op == GPU_RELU && m->shape.c.trunk_depth == 1)) {
+                continue;
+            }
+            m->kernel[op][phase] = gpu_kernel_create(m->gpu, &m->shape, (enum gpu_op)op,
+                                                     (enum gpu_phase)phase, err);
+            if (!m->kernel[op][phase]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+// ---- life ------------------------------------------------------------------------------------
+
+struct ag_gpu_model *ag_gpu_model_create(struct ag_gpu *gpu, const struct ag_log *log,
+                                         const struct ag_model *model,
+                                         const struct ag_gpu_model_params *params,
+                                         struct ag_error *err)
+{
+    struct ag_gpu_model *m = ag_alloc(sizeof(*m));
+    m->gpu = gpu;
+    m->log = log;
+    m->canvas = params->stream.context == AG_CONTEXT_CANVAS;
+    m->policy = params->stream.policy;
+    if (!gpu_shape_init(&m->shape, &model->config, params, ag_gpu_get_info(gpu), err) ||
+        !check_memory(m, err) ||
+        !gpu_weights_create(gpu, &m->shape, &model->weights, &m->weights, err) ||
+        !create_buffers(m, err) || !create_kernels(m, err) || !gpu_rope_create(m, err)) {
+        ag_gpu_model_destroy(gpu, &m);
+        return NULL;
+    }
+    ag_gpu_model_reset(m);
+    return m;
+}
+
+void ag_gpu_model_destroy(struct ag_gpu *gpu, struct ag_gpu_model **model)
+{
+    struct ag_gpu_model *m = *model;
+    if (!m) {
+        return;
+    }
+    for (int op = 0; op < GPU_OP_COUNT; op++) {
+        for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+            ag_kernel_destroy(gpu, &m->kernel[op][phase]);
+        }
+    }
+    gpu_rope_destroy(m);
+    for (int i = 0; i < AG_MAX_LAYERS; i++) {
+        ag_buffer_destroy(gpu, &m->k[i]);
+        ag_buffer_destroy(gpu, &m->v[i]);
+    }
+    for (int r = 0; r < RES_COUNT; r++) {
+        ag_buffer_destroy(gpu, &m->buffer[r]);
+    }
+    ag_buffer_destroy(gpu, &m->none);
+    gpu_weights_destroy(gpu, &m->weights);
+    ag_free(m);
+    *model = NULL;
+}
+
+void ag_gpu_model_reset(struct ag_gpu_model *m)
+{
+    m->reset = true;
+    m->has_features = false;
+}
+
+uint64_t ag_gpu_model_bytes(const struct ag_gpu_model *m)
+{
+    return m->bytes;
+}
+
+// ---- recording -------------------------------------------------------------------------------
+
+struct recorder {
+    struct ag_gpu_model *m;
+    struct ag_cmd *cmd;
+    const struct ag_gpu_gaze_job *job;
+    uint32_t round, rounds;    // 0: prefill
+    uint32_t layer;            // or trunk block
+    struct patch_args images;
+    uint32_t tap[MAX_TAPS];    // context canvas: slots of the taps
+};
+
+static struct ag_binding external(const struct ag_gpu_model *m, const struct ag_buffer *buffer,
+                                  uint64_t offset, enum gpu_resource resource)
+{
+    if (!buffer) {
+        return (struct ag_binding){ .buffer = m->none };
+    }
+    uint64_t size = gpu_resource_bytes(&m->shape, resource);
+    return (struct ag_binding){ .buffer = buffer, .offset = offset, .size = size };
+}
+
+static struct ag_binding resolve(const struct recorder *r, enum gpu_resource resource)
+{
+    const struct ag_gpu_model *m = r->m;
+    const struct ag_gpu_gaze_job *job = r->job;
+    uint32_t instance = 0;
+    switch (resource) {
+    case RES_INPUT:
+        return external(m, job->input, job->input_offset, resource);
+    case RES_CANVAS:
+        return external(m, job->canvas, job->canvas_offset, resource);
+    case RES_PREVIOUS:
+        return external(m, job->previous, job->previous_offset, resource);
+    case RES_FORCED:
+        return external(m, job->forced, 0, resource);
+    case RES_K:
+        return (struct ag_binding){ .buffer = m->k[r->layer] };
+    case RES_V:
+        return (struct ag_binding){ .buffer = m->v[r->layer] };
+    case RES_W_TRUNK:
+    case RES_TRUNK_BIAS:
+    case RES_W_QKV:
+    case RES_W_ATTN_OUT:
+    case RES_W_MLP_IN:
+    case RES_W_MLP_OUT:
+        return m->weights.region[resource][r->layer];
+    case RES_CELLS:
+    case RES_COUNTS:
+        instance = m->records % MASK_SLOTS;
+        break;
+    case RES_LOGITS:
+    case RES_HIDDEN:
+        instance = m->shape.trace ? r->round : 0;
+        break;
+    default:
+        if (resource >= RES_FIRST_WEIGHT) {
+            return m->weights.region[resource][0];
+        }
+        break;
+    }
+    return (struct ag_binding){ .buffer = m->buffer[resource],
+                                .offset = instance * m->stride[resource],
+                                .size = m->stride[resource] };
+}
+
+static void bind(const struct recorder *r, enum gpu_op op, struct ag_binding *bindings)
+{
+    const struct gpu_kernel_info *info = &gpu_kernel_info[op];
+    for (uint32_t i = 0; i < info->n; i++) {
+        bindings[i] = resolve(r, (enum gpu_resource)info->resource[i]);
+    }
+}
+
+// Workgroups counted on the host; no barrier.
+static void run(const struct recorder *r, enum gpu_op op, enum gpu_phase phase, const void *push,
+                uint32_t push_bytes)
+{
+    struct ag_binding bindings[GPU_MAX_RESOURCES];
+    bind(r, op, bindings);
+    uint32_t groups[3];
+    gpu_groups(&r->m->shape, op, phase, r->images.n_images, groups);
+    ag_dispatch(r->cmd, r->m->kernel[op][phase], bindings, gpu_kernel_info[op].n, push, push_bytes,
+                groups[0], groups[1], groups[2]);
+}
+
+// Workgroups counted on the device: none once all streams have ended.
+static void run_indirect(const struct recorder *r, enum gpu_op op, enum gpu_phase phase,
+                         uint32_t arguments, const void *push, uint32_t push_bytes)
+{
+    struct ag_binding bindings[GPU_MAX_RESOURCES];
+    bind(r, op, bindings);
+    uint64_t offset = ((uint64_t)r->round * DECODE_ROUND_WORDS + 3 * arguments) * 4;
+    ag_dispatch_indirect(r->cmd, r->m->kernel[op][phase], bindings, gpu_kernel_info[op].n, push,
+                         push_bytes, r->m->buffer[RES_ROUNDS], offset);
+}
+
+// ---- vision ----------------------------------------------------------------------------------
+
+// Context frames: block `block` sees its last inputs, kept in a ring.
+static void frame_taps(const struct recorder *r, uint32_t block, struct trunk_args *out)
+{
+    uint32_t n = r->m->shape.c.trunk_time, now = r->m->in_chunk;
+    *out = (struct trunk_args){ .block = block };
+    for (uint32_t t = 0; t < n; t++) {
+        bool known = now + t + 1 >= n; // before the first frame: zeros
+        out->slot[t] = known ? (now + t + 1 - n) % n : NO_SLOT;
+    }
+}
+
+static void add_image(struct recorder *r, uint32_t image, uint32_t slot)
+{
+    r->images.image[r->images.n_images] = image;
+    r->images.slot[r->images.n_images++] = slot;
+}
+
+// Which pictures go through the patch convolution, and where their features go.
+static void choose_images(struct recorder *r)
+{
+    struct ag_gpu_model *m = r->m;
+    const struct ag_gpu_gaze_job *job = r->job;
+    r->images = (struct patch_args){ 0 };
+    if (!m->canvas) {
+        add_image(r, IMAGE_FRAME, m->in_chunk % m->shape.feature_slots);
+        return;
+    }
+    // Slot 2 is the canvas; 0 and 1 take turns as this frame and the one before.
+    uint32_t before = m->feature_slot, now = 1 - before;
+    add_image(r, IMAGE_FRAME, now);
+    if (job->canvas) {
+        add_image(r, IMAGE_CANVAS, 2);
+    }
+    if (job->previous && !(m->has_features && m->feature_id == job->previous_id)) {
+        add_image(r, IMAGE_PREVIOUS, before);
+    }
+    r->tap[0] = job->previous ? before : NO_SLOT;
+    r->tap[1] = job->canvas ? 2 : NO_SLOT;
+    r->tap[2] = now;
+    m->feature_slot = now;
+    m->has_features = true;
+    m->feature_id = job->frame_id;
+}
+
+static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
+{
+    const struct gpu_shape *s = &r->m->shape;
+    uint32_t groups[3];
+    gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
+    struct begin_args args = {
+        .reset = reset, .chunk_start = chunk_start, .slide = s->slide, .budget = s->max_budget,
+        .rounds = s->max_rounds, .min_split_keys = s->min_split_keys,
+        .max_splits = s->prefill_splits, .row_tiles = groups[1],
+    };
+    run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
+}
+
+// [3][S][S] pictures -> vision tokens [P][D] in x, behind the pending ids.
+static void vision(struct recorder *r)
+{
+    struct ag_gpu_model *m = r->m;
+    uint32_t depth = m->shape.c.trunk_depth;
+    run(r, GPU_PATCH, GPU_PREFILL, &r->images, sizeof(r->images));        // -> partial sums [P][C]
+    ag_cmd_barrier(r->cmd);
+    run(r, GPU_FEATURES, GPU_PREFILL, &r->images, sizeof(r->images));     // LayerNorm -> [P][C]
+    for (uint32_t block = 0; block < depth; block++) {
+        struct trunk_args taps = { 0 };
+        if (m->canvas) {
+            memcpy(taps.slot, r->tap, sizeof(taps.slot));
+        } else {
+            frame_taps(r, block, &taps);
+        }
+        r->layer = block;
+        ag_cmd_barrier(r->cmd);
+        run(r, GPU_TRUNK, GPU_PREFILL, &taps, sizeof(taps));              // -> partial sums [P][C]
+        ag_cmd_barrier(r->cmd);
+        if (block + 1 < depth) {
+            struct trunk_args to = { .block = block + 1, .slot = { m->in_chunk %
+                                                                   m->shape.feature_slots } };
+            run(r, GPU_RELU, GPU_PREFILL, &to, sizeof(to));               // -> next block's input
+        }
+    }
+    struct decoder_args args = { 0 };
+    run(r, GPU_PROJECT, GPU_PREFILL, &args, sizeof(args));                // ReLU -> x [P][D]
+    ag_cmd_barrier_indirect(r->cmd);                                      // begin's arguments
+}
+
+// ---- decoder ---------------------------------------------------------------------------------
+
+// One kernel of a layer over the rows of this forward; of the last layer only the last row counts,
+// but for its keys and values.
+static void run_layer(const struct recorder *r, enum gpu_op op, uint32_t arguments)
+{
+    bool last = r->layer + 1 == r->m->shape.c.layers;
+    struct decoder_args args = { .round = r->round, .last = last };
+    enum gpu_phase phase = last && op != GPU_QKV ? GPU_LAST
+                           : r->round == 0       ? GPU_PREFILL
+                                                 : GPU_ROUND;
+    if (last && op == GPU_ATTENTION) {
+        arguments = DECODE_LAST_ATTENTION;
+    }
+    if (r->round == 0 && op != GPU_ATTENTION) {
+        run(r, op, phase, &args, sizeof(args));
+    } else {
+        run_indirect(r, op, phase, arguments, &args, sizeof(args));
+    }
+    ag_cmd_barrier(r->cmd);
+}
+
+static void select_ids(const struct recorder *r)
+{
+    const struct gpu_shape *s = &r->m->shape;
+    const struct ag_gpu_gaze_job *job = r->job;
+    struct select_args args = {
+        .round = r->round, .rounds = r->rounds, .budget = job->budget,
+        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
+        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
+        .min_split_keys = s->min_split_keys, .max_splits = s->max_splits,
+        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
+        .record = r->m->records,
+    };
+    static const struct { uint8_t argument, op; } next[] = {
+        { DECODE_QKV, GPU_QKV }, { DECODE_ATTENTION, GPU_ATTENTION },
+        { DECODE_LAST_ATTENTION, GPU_ATTENTION }, { DECODE_ATTN_OUT, GPU_ATTN_OUT },
+        { DECODE_MLP_IN, GPU_MLP_IN }, { DECODE_MLP_OUT, GPU_MLP_OUT },
+        { DECODE_HEADS, GPU_HEADS }, { DECODE_SELECT, GPU_SELECT },
+    };
+    for (size_t i = 0; i < AG_COUNT(next); i++) {
+        uint32_t groups[3];
+        gpu_groups(s, (enum gpu_op)next[i].op, GPU_ROUND, 1, groups);
+        args.groups[next[i].argument] = groups[0];
+    }
+    if (r->round == 0) {
+        run(r, GPU_SELECT, GPU_PREFILL, &args, sizeof(args));
+    } else {
+        run_indirect(r, GPU_SELECT, GPU_PREFILL, DECODE_SELECT, &args, sizeof(args));
+    }
+    ag_cmd_barrier_indirect(r->cmd);
+}
+
+// One forward and one selection: x [n][D] -> ids of the round, x of the next one.
+static void forward(struct recorder *r)
+{
+    struct decoder_args args = { .round = r->round };
+    for (r->layer = 0; r->layer < r->m->shape.c.layers; r->layer++) {
+        run_layer(r, GPU_QKV, DECODE_QKV);             // RMSNorm, q, k, v, RoPE; k, v -> cache
+        run_layer(r, GPU_ATTENTION, DECODE_ATTENTION); // softmax(q k) v, in pieces of the keys
+        run_layer(r, GPU_ATTN_OUT, DECODE_ATTN_OUT);   // pieces together, x += W_o context
+        run_layer(r, GPU_MLP_IN, DECODE_MLP_IN);       // RMSNorm, silu(gate) * up
+        run_layer(r, GPU_MLP_OUT, DECODE_MLP_OUT);     // x += W_down mlp
+    }
+    r->layer = 0;
+    if (r->round == 0) {
+        run(r, GPU_HEADS, GPU_PREFILL, &args, sizeof(args)); // RMSNorm of the last row, logits, losses
+    } else {
+        run_indirect(r, GPU_HEADS, GPU_PREFILL, DECODE_HEADS, &args, sizeof(args));
+    }
+    ag_cmd_barrier(r->cmd);
+    select_ids(r);
+}
+
+// ---- a frame ---------------------------------------------------------------------------------
+
+static bool check_job(const struct ag_gpu_model *m, const struct ag_gpu_gaze_job *job,
+                      struct ag_error *err)
+{
+    if (job->budget < 1 || job->budget > m->shape.max_budget) {
+        return ag_fail(err, AG_ERR_INPUT, "a budget of %u slots a frame, expected 1 to %u",
+                       job->budget, m->shape.max_budget);
+    }
+    if (!m->canvas && !m->reset && m->policy == AG_STREAM_UNBOUNDED &&
+        m->in_chunk >= m->shape.horizon) {
+        return ag_fail(err, AG_ERR_INPUT, "the stream has had its %u frames of one context; reset "
+                       "it, allow more frames a clip or use another policy", m->shape.horizon);
+    }
+    return true;
+}
+
+// Does this frame start with an empty context?
+static bool starts_anew(const struct ag_gpu_model *m)
+{
+    bool chunk_full = m->policy == AG_STREAM_CHUNK && m->in_chunk >= m->shape.horizon;
+    return m->canvas || m->reset || chunk_full ||
+           (m->shape.slide && gpu_rope_bound(m) >= MAX_POSITION);
+}
+
+bool ag_gpu_model_record(struct ag_gpu_model *m, struct ag_cmd *cmd,
+                         const struct ag_gpu_gaze_job *job, struct ag_mask *out,
+                         struct ag_error *err)
+{
+    if (!check_job(m, job, err)) {
+        return false;
+    }
+    bool anew = starts_anew(m);
+    if (anew) {
+        m->in_chunk = 0;
+        m->chunk_record = m->records;
+        gpu_rope_reset(m);
+    }
+    struct recorder r = { .m = m, .cmd = cmd, .job = job };
+    r.rounds = AG_DIV_UP(job->budget, m->shape.c.round);
+    ag_cmd_stage_begin(cmd, AG_STAGE_VISION);
+    bool ok = !m->shape.slide || gpu_rope_extend(m, cmd, err);
+    if (ok) {
+        choose_images(&r);
+        begin_frame(&r, anew, anew && !m->canvas);
+        vision(&r);
+    }
+    ag_cmd_stage_end(cmd);
+    if (!ok) {
+        return false;
+    }
+    ag_cmd_stage_begin(cmd, AG_STAGE_PREFILL);
+    forward(&r);
+    ag_cmd_stage_end(cmd);
+    ag_cmd_stage_begin(cmd, AG_STAGE_DECODE);
+    for (r.round = 1; r.round < r.rounds; r.round++) {
+        forward(&r);
+    }
+    ag_cmd_stage_end(cmd);
+    uint32_t slot = m->records % MASK_SLOTS;
+    *out = (struct ag_mask){
+        .cells = m->buffer[RES_CELLS], .offset = slot * m->stride[RES_CELLS],
+        .count = m->buffer[RES_COUNTS], .count_offset = slot * m->stride[RES_COUNTS],
+        .max_cells = m->shape.c.cells, .frame_id = job->frame_id,
+    };
+    m->reset = false;
+    m->records++;
+    m->in_chunk++;
+    return true;
+}

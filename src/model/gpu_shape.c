@@ -1,0 +1,515 @@
+#include "gpu_shape.h"
+
+#include <string.h>
+
+#include "interface/gaze_result.h"
+#include "interface/model_args.h"
+
+AG_SHADERS(model);
+
+#define MAX_POSITION (1u << 22) // M4.1: beyond, float32 angles are too coarse
+#define MAX_LOOP 65535          // lavapipe silently cuts longer loops
+
+const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
+    [GPU_BEGIN] = { "begin", false, false, 5,
+        { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS } },
+    [GPU_PATCH] = { "patch", true, true, 5,
+        { RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_W_PATCH, RES_PATCH_SUMS } },
+    [GPU_FEATURES] = { "features", false, false, 3,
+        { RES_PATCH_SUMS, RES_PATCH_NORM, RES_FEATURES } },
+    [GPU_TRUNK] = { "trunk", true, true, 3, { RES_FEATURES, RES_W_TRUNK, RES_TRUNK_SUMS } },
+    [GPU_RELU] = { "relu", false, false, 3, { RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_FEATURES } },
+    [GPU_PROJECT] = { "project", true, true, 8,
+        { RES_STATE, RES_ACTIVE, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
+          RES_X, RES_TOKENS } },
+    [GPU_QKV] = { "qkv", true, true, 8,
+        { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V } },
+    [GPU_ATTENTION] = { "attention", true, false, 7,
+        { RES_STATE, RES_ACTIVE, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX } },
+    [GPU_ATTN_OUT] = { "attn_out", true, true, 6,
+        { RES_STATE, RES_ACTIVE, RES_ATTN_SUMS, RES_SOFTMAX, RES_W_ATTN_OUT, RES_X } },
+    [GPU_MLP_IN] = { "mlp_in", true, true, 5,
+        { RES_STATE, RES_ACTIVE, RES_X, RES_W_MLP_IN, RES_MLP } },
+    [GPU_MLP_OUT] = { "mlp_out", true, true, 5,
+        { RES_STATE, RES_ACTIVE, RES_MLP, RES_W_MLP_OUT, RES_X } },
+    [GPU_HEADS] = { "heads", true, true, 7,
+        { RES_STATE, RES_ACTIVE, RES_X, RES_W_HEADS, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN } },
+    [GPU_SELECT] = { "select", false, false, 11,
+        { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
+          RES_COUNTS, RES_FRAMES, RES_FORCED } },
+};
+
+// ---- matrix products -------------------------------------------------------------------------
+
+uint32_t gpu_columns(const struct gpu_shape *s, enum gpu_op op)
+{
+    const struct ag_model_config *c = &s->c;
+    switch (op) {
+    case GPU_PATCH:
+    case GPU_TRUNK:
+        return c->channels;
+    case GPU_QKV:
+        return (c->heads + 2 * c->kv_heads) * c->head_dim;
+    case GPU_MLP_IN:
+        return 2 * c->mlp;
+    case GPU_HEADS:
+        return c->round * (c->vocab + 1);
+    default:
+        return c->width; // project, attn_out, mlp_out
+    }
+}
+
+uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op)
+{
+    const struct ag_model_config *c = &s->c;
+    switch (op) {
+    case GPU_PATCH:
+        return gpu_pad4(3 * c->patch * c->patch) / 4;
+    case GPU_TRUNK:
+        return c->trunk_time * c->trunk_space * c->trunk_space * gpu_pad4(c->channels) / 4;
+    case GPU_PROJECT:
+        return gpu_pad4(c->channels) / 4;
+    case GPU_ATTN_OUT:
+        return c->heads * gpu_pad4(c->head_dim) / 4;
+    case GPU_MLP_OUT:
+        return gpu_pad4(c->mlp) / 4;
+    default:
+        return gpu_pad4(c->width) / 4; // qkv, mlp_in, heads
+    }
+}
+
+static uint32_t gemm_shared_bytes(const struct gpu_tile *t)
+{
+    uint32_t rows = 4 * t->rv * t->rt, columns = t->ct * t->rn;
+    return 16 * (rows * (t->kc + 1) + t->kg * t->rv * t->rt * columns) +
+           4 * (t->kg * t->rt * t->ct + rows);
+}
+
+// Shrinks a tile to the depth of the product and to what the device has.
+static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct ag_gpu_info *info)
+{
+    t.kc = AG_MIN(t.kc, depth4);
+    while (t.kg > 1 && (t.kg > depth4 || t.kg * t.rt * t.ct > info->max_workgroup_invocations)) {
+        t.kg /= 2;
+    }
+    while (gemm_shared_bytes(&t) > info->max_shared_bytes && (t.kc > 8 || t.kg > 1)) {
+        if (t.kc > 8) {
+            t.kc /= 2;
+        } else {
+            t.kg /= 2;
+        }
+    }
+    return t;
+}
+
+// Tiles of 32x32 where there are many columns, 16x32 where there are few, so that a frame of 196
+// rows makes enough workgroups; in decode rounds all rows at once and few columns.
+static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    static const struct gpu_tile square = { .rt = 8, .rv = 1, .ct = 8, .rn = 4, .kg = 4, .kc = 16 };
+    static const struct gpu_tile flat = { .rt = 4, .rv = 1, .ct = 8, .rn = 4, .kg = 8, .kc = 32 };
+    static const struct gpu_tile heads = { .rt = 1, .rv = 1, .ct = 64, .rn = 1, .kg = 4, .kc = 48 };
+    struct gpu_tile row = { .rt = 1, .rv = 1, .ct = 16, .rn = 1, .kg = 16, .kc = 48 };
+    struct gpu_tile round = row;
+    round.rv = AG_DIV_UP(s->c.round, 4u);
+    for (int op = 0; op < GPU_OP_COUNT; op++) {
+        if (!gpu_kernel_info[op].gemm) {
+            continue;
+        }
+        bool few = op == GPU_ATTN_OUT || op == GPU_MLP_OUT;
+        const struct gpu_tile *want[] = { op == GPU_HEADS ? &heads : few ? &flat : &square,
+                                          op == GPU_HEADS ? &heads : &round,
+                                          op == GPU_HEADS ? &heads : &row };
+        for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+            struct gpu_tile t = fit_tile(*want[phase], gpu_depth4(s, (enum gpu_op)op), info);
+            s->tile[op][phase] = t;
+            s->group[op][phase] = t.kg * t.rt * t.ct;
+        }
+    }
+}
+
+// ---- attention -------------------------------------------------------------------------------
+
+static uint32_t attention_group(uint32_t rows, uint32_t head4)
+{
+    // 8 threads a row for the softmax, a thread a quad of rows and dims for the sum
+    return AG_ALIGN_UP(AG_MAX(64, AG_MAX(8 * rows, rows / 4 * head4)), 32u);
+}
+
+static bool attention_fits(uint32_t rows, uint32_t keys, uint32_t head4,
+                           const struct ag_gpu_info *info)
+{
+    uint32_t group = attention_group(rows, head4), groups = group / (rows / 4 * head4);
+    uint32_t pool = AG_MAX(keys * (head4 + 1), groups * rows * head4);
+    uint32_t shared = 16 * (rows * head4 + pool + keys * head4 + rows * (keys / 4 + 1)) +
+                      4 * rows * 9;
+    return group <= info->max_workgroup_invocations && shared <= info->max_shared_bytes;
+}
+
+static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info,
+                             struct ag_error *err)
+{
+    uint32_t head4 = gpu_pad4(s->c.head_dim) / 4;
+    s->attn_rows[GPU_PREFILL] = 16;
+    s->attn_rows[GPU_ROUND] = gpu_pad4(s->c.round);
+    s->attn_rows[GPU_LAST] = 4;
+    s->attn_keys = 64;
+    while (s->attn_keys > 4 && !attention_fits(s->attn_rows[GPU_ROUND], s->attn_keys, head4, info)) {
+        s->attn_keys /= 2;
+    }
+    while (s->attn_rows[GPU_PREFILL] > 4 &&
+           !attention_fits(s->attn_rows[GPU_PREFILL], s->attn_keys, head4, info)) {
+        s->attn_rows[GPU_PREFILL] /= 2;
+    }
+    for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+        uint32_t rows = s->attn_rows[phase];
+        if (!attention_fits(rows, s->attn_keys, head4, info)) {
+            return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED",
+                                "attention heads of %u with %u ids a round do not fit into the %u "
+                                "bytes of shared memory and %u invocations of a workgroup on '%s'; "
+                                "use --backend cpu", s->c.head_dim, s->c.round,
+                                info->max_shared_bytes, info->max_workgroup_invocations,
+                                info->name);
+        }
+        s->group[GPU_ATTENTION][phase] = attention_group(rows, head4);
+    }
+    return true;
+}
+
+// ---- splits ----------------------------------------------------------------------------------
+// A sum is cut into pieces where its tiles alone would leave most of the device idle. The number of
+// pieces follows from model and device but not from the number of streams, so a stream's results are
+// the same bits whatever runs beside it.
+
+static uint32_t pieces(uint32_t workgroups, uint32_t wanted, uint32_t most)
+{
+    return AG_CLAMP(AG_DIV_UP(wanted, AG_MAX(workgroups, 1u)), 1u, AG_MAX(most, 1u));
+}
+
+static void choose_splits(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t wanted = info->software ? 4 : 2 * (info->cores ? info->cores : 64);
+    uint32_t groups[3];
+    s->patch_splits = s->trunk_splits = 1;
+    gpu_groups(s, GPU_PATCH, GPU_PREFILL, 1, groups);
+    s->patch_splits = pieces(groups[0] * groups[1], wanted, 6);
+    gpu_groups(s, GPU_TRUNK, GPU_PREFILL, 1, groups);
+    s->trunk_splits = pieces(groups[0] * groups[1], wanted, 9);
+    uint32_t most = AG_MIN(16u, AG_DIV_UP(s->capacity, s->attn_keys));
+    s->max_splits = pieces(c->heads, wanted, most);
+    gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
+    s->prefill_splits = pieces(groups[0] * groups[1], wanted, s->max_splits);
+    s->min_split_keys = 2 * s->attn_keys;
+}
+
+// ---- shape -----------------------------------------------------------------------------------
+
+static bool check(const struct ag_model_config *c, const struct ag_stream_params *p, bool canvas,
+                  struct ag_error *err)
+{
+    if (canvas && (c->trunk_depth != 1 || c->trunk_time != 3)) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED",
+                            "context canvas needs a trunk of depth 1 with 3 taps, found %u and %u; "
+                            "use --temporal-context frames", c->trunk_depth, c->trunk_time);
+    }
+    if (c->tokens < c->round) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED",
+                            "%u vision tokens are fewer than the %u ids of a round", c->tokens,
+                            c->round);
+    }
+    if (p->max_budget > c->cells) {
+        return ag_fail(err, AG_ERR_INPUT, "a budget of %u slots a frame, the model has %u cells",
+                       p->max_budget, c->cells);
+    }
+    return true;
+}
+
+bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
+                    const struct ag_gpu_model_params *params, const struct ag_gpu_info *info,
+                    struct ag_error *err)
+{
+    const struct ag_stream_params *p = &params->stream;
+    bool canvas = p->context == AG_CONTEXT_CANVAS;
+    if (!check(c, p, canvas, err)) {
+        return false;
+    }
+    bool unbounded = p->policy == AG_STREAM_UNBOUNDED;
+    memset(s, 0, sizeof(*s));
+    s->c = *c;
+    s->half = params->precision == AG_PRECISION_F16;
+    s->trace = params->trace;
+    s->slide = !canvas && p->policy == AG_STREAM_SLIDE;
+    s->streams = params->streams ? params->streams : 1;
+    s->max_budget = p->max_budget ? p->max_budget : c->cells;
+    s->max_rounds = AG_DIV_UP(s->max_budget, c->round);
+    s->horizon = canvas ? 1 : p->horizon ? p->horizon : unbounded ? 64 : c->max_num_frames;
+    s->horizon = AG_MAX(s->horizon, 1u);
+    s->max_rows = c->tokens + (canvas ? 0 : c->round);
+    uint64_t tokens = (uint64_t)s->horizon * (c->tokens + s->max_budget) + c->round;
+    if (tokens > MAX_POSITION) {
+        return ag_fail(err, AG_ERR_INPUT, "%u frames of up to %u tokens are %llu positions, at most "
+                       "%u are exact in float32; use fewer frames (--frames-per-clip)", s->horizon,
+                       c->tokens + s->max_budget, (unsigned long long)tokens, MAX_POSITION);
+    }
+    s->capacity = (uint32_t)tokens;
+    // SLIDE: positions go on for ever, the rows of the frames in flight are kept (gpu_rope.c).
+    s->rope_rows = s->slide ? (AG_CMD_SLOTS + 2) * (c->tokens + s->max_budget + c->round)
+                            : s->capacity;
+    s->rope_stride = s->slide && s->streams > 1 ? s->rope_rows : 0;
+    s->feature_slots = canvas ? 3 : c->trunk_time;
+    choose_tiles(s, info);
+    if (!choose_attention(s, info, err)) {
+        return false;
+    }
+    if (gpu_depth4(s, GPU_TRUNK) / s->tile[GPU_TRUNK][GPU_PREFILL].kc >= MAX_LOOP) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "a trunk of %u x %u x %u taps over %u "
+                            "channels is too deep for the shaders; use --backend cpu",
+                            c->trunk_time, c->trunk_space, c->trunk_space, c->channels);
+    }
+    for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+        s->group[GPU_BEGIN][phase] = s->group[GPU_FEATURES][phase] = 64;
+        s->group[GPU_RELU][phase] = 64;
+        s->group[GPU_SELECT][phase] = AG_MIN(256u, info->max_workgroup_invocations);
+    }
+    choose_splits(s, info);
+    return true;
+}
+
+void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase, uint32_t n_images,
+                uint32_t groups[3])
+{
+    const struct ag_model_config *c = &s->c;
+    const struct gpu_tile *t = &s->tile[op][phase];
+    uint32_t tile_rows = 4 * t->rv * t->rt;
+    uint32_t rows = phase == GPU_PREFILL ? s->max_rows : 1; // rounds: one tile whatever its rows
+    groups[0] = groups[1] = 1;
+    groups[2] = s->streams;
+    if (gpu_kernel_info[op].gemm) {
+        groups[0] = AG_DIV_UP(gpu_columns(s, op), t->ct * t->rn);
+        groups[1] = AG_DIV_UP(rows, tile_rows);
+    }
+    switch (op) {
+    case GPU_BEGIN:
+        groups[2] = 1;
+        break;
+    case GPU_PATCH:
+        groups[0] *= s->patch_splits;
+        groups[1] = AG_DIV_UP(c->tokens, tile_rows);
+        groups[2] *= n_images;
+        break;
+    case GPU_FEATURES:
+        groups[0] = c->tokens;
+        groups[2] *= n_images;
+        break;
+    case GPU_TRUNK:
+        groups[0] *= s->trunk_splits;
+        groups[1] = AG_DIV_UP(c->tokens, tile_rows);
+        break;
+    case GPU_PROJECT:
+        groups[1] = AG_DIV_UP(c->tokens, tile_rows);
+        break;
+    case GPU_RELU:
+        groups[0] = AG_DIV_UP(c->tokens * (gpu_pad4(c->channels) / 4), s->group[op][phase]);
+        break;
+    case GPU_ATTENTION:
+        groups[0] = c->heads;
+        groups[1] = AG_DIV_UP(rows, s->attn_rows[phase]);
+        break;
+    case GPU_HEADS:
+        groups[1] = 1;
+        break;
+    default:
+        break;
+    }
+}
+
+static uint32_t float_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof(bits));
+    return bits;
+}
+
+void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
+                   uint32_t constants[SPEC_COUNT])
+{
+    const struct ag_model_config *c = &s->c;
+    const struct gpu_tile *t = &s->tile[op][phase];
+    const uint32_t values[SPEC_COUNT] = {
+        [SPEC_GROUP] = s->group[op][phase],
+        [SPEC_SIDE] = c->image_size,
+        [SPEC_PATCH] = c->patch,
+        [SPEC_GRID] = c->grid,
+        [SPEC_CHANNELS] = c->channels,
+        [SPEC_TRUNK_TIME] = c->trunk_time,
+        [SPEC_TRUNK_SPACE] = c->trunk_space,
+        [SPEC_WIDTH] = c->width,
+        [SPEC_HEADS] = c->heads,
+        [SPEC_KV_HEADS] = c->kv_heads,
+        [SPEC_HEAD_DIM] = c->head_dim,
+        [SPEC_MLP] = c->mlp,
+        [SPEC_ROUND] = c->round,
+        [SPEC_CELLS] = c->cells,
+        [SPEC_RMS_EPS] = float_bits(c->rms_eps),
+        [SPEC_LAYER_NORM_EPS] = float_bits(c->layer_norm_eps),
+        [SPEC_STREAMS] = s->streams,
+        [SPEC_MAX_ROWS] = s->max_rows,
+        [SPEC_CAPACITY] = s->capacity,
+        [SPEC_ROPE_ROWS] = s->rope_rows,
+        [SPEC_ROPE_STRIDE] = s->rope_stride,
+        [SPEC_HORIZON] = s->horizon,
+        [SPEC_FEATURE_SLOTS] = s->feature_slots,
+        [SPEC_DEPTH] = c->trunk_depth,
+        [SPEC_PATCH_SPLITS] = s->patch_splits,
+        [SPEC_TRUNK_SPLITS] = s->trunk_splits,
+        [SPEC_MAX_SPLITS] = s->max_splits,
+        [SPEC_TRACE] = s->trace,
+        [SPEC_TILE_RT] = t->rt,
+        [SPEC_TILE_RV] = t->rv,
+        [SPEC_TILE_CT] = t->ct,
+        [SPEC_TILE_RN] = t->rn,
+        [SPEC_TILE_KG] = t->kg,
+        [SPEC_TILE_KC] = t->kc,
+        [SPEC_ATTN_ROWS] = s->attn_rows[phase],
+        [SPEC_ATTN_KEYS] = s->attn_keys,
+    };
+    memcpy(constants, values, sizeof(values));
+}
+
+struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *s, enum gpu_op op,
+                                    enum gpu_phase phase, struct ag_error *err)
+{
+    static const char *const half_names[GPU_OP_COUNT] = {
+        [GPU_PATCH] = "patch.f16", [GPU_TRUNK] = "trunk.f16", [GPU_PROJECT] = "project.f16",
+        [GPU_QKV] = "qkv.f16", [GPU_ATTENTION] = "attention.f16", [GPU_ATTN_OUT] = "attn_out.f16",
+        [GPU_MLP_IN] = "mlp_in.f16", [GPU_MLP_OUT] = "mlp_out.f16", [GPU_HEADS] = "heads.f16",
+    };
+    uint32_t constants[SPEC_COUNT];
+    gpu_constants(s, op, phase, constants);
+    const struct gpu_kernel_info *info = &gpu_kernel_info[op];
+    struct ag_kernel_params params = {
+        .library = &ag_shaders_model,
+        .name = s->half && info->has_half ? half_names[op] : info->name,
+        .constants = constants,
+        .n_constants = SPEC_COUNT,
+    };
+    return ag_kernel_create(gpu, &params, err);
+}
+
+// ---- resources -------------------------------------------------------------------------------
+
+const char *gpu_resource_name(enum gpu_resource resource)
+{
+    static const char *const names[RES_COUNT] = {
+        [RES_STATE] = "model/state", [RES_ACTIVE] = "model/active", [RES_ROUNDS] = "model/rounds",
+        [RES_FRAMES] = "model/frames", [RES_RESULTS] = "model/results",
+        [RES_CELLS] = "model/cells", [RES_COUNTS] = "model/counts", [RES_INPUT] = "model/input",
+        [RES_CANVAS] = "model/canvas", [RES_PREVIOUS] = "model/previous",
+        [RES_PATCH_SUMS] = "model/patch_sums", [RES_FEATURES] = "model/features",
+        [RES_TRUNK_SUMS] = "model/trunk_sums", [RES_TOKENS] = "model/tokens", [RES_X] = "model/x",
+        [RES_Q] = "model/q", [RES_K] = "model/k", [RES_V] = "model/v",
+        [RES_ATTN_SUMS] = "model/attn_sums", [RES_SOFTMAX] = "model/softmax",
+        [RES_MLP] = "model/mlp", [RES_LOGITS] = "model/logits", [RES_HIDDEN] = "model/hidden",
+        [RES_ROPE] = "model/rope", [RES_FORCED] = "model/forced",
+        [RES_W_PATCH] = "model/w_patch", [RES_PATCH_NORM] = "model/patch_norm",
+        [RES_W_TRUNK] = "model/w_trunk", [RES_TRUNK_BIAS] = "model/trunk_bias",
+        [RES_W_PROJECT] = "model/w_project", [RES_PROJECT_BIAS] = "model/project_bias",
+        [RES_W_QKV] = "model/w_qkv", [RES_W_ATTN_OUT] = "model/w_attn_out",
+        [RES_W_MLP_IN] = "model/w_mlp_in", [RES_W_MLP_OUT] = "model/w_mlp_out",
+        [RES_W_HEADS] = "model/w_heads", [RES_NORM_FINAL] = "model/norm_final",
+        [RES_EMBED] = "model/embed",
+    };
+    return names[resource];
+}
+
+static uint64_t matrix_bytes(const struct gpu_shape *s, enum gpu_op op)
+{
+    return (uint64_t)gpu_depth4(s, op) * gpu_columns(s, op) * (s->half ? 8 : 16);
+}
+
+uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resource)
+{
+    const struct ag_model_config *c = &s->c;
+    uint64_t n = s->streams, rows = n * s->max_rows;
+    uint64_t channels = gpu_pad4(c->channels), width = gpu_pad4(c->width);
+    uint64_t head = gpu_pad4(c->head_dim);
+    switch (resource) {
+    case RES_STATE:
+        return n * sizeof(struct decode_state);
+    case RES_ACTIVE:
+        return (s->max_rounds + 1) * n * 4;
+    case RES_ROUNDS:
+        return (s->max_rounds + 1) * DECODE_ROUND_WORDS * 4;
+    case RES_FRAMES:
+        return n * s->horizon * 4;
+    case RES_RESULTS:
+        return n * GAZE_RESULT_WORDS(c->cells) * 4;
+    case RES_CELLS:
+        return n * c->cells * 4;
+    case RES_COUNTS:
+        return n * 4;
+    case RES_INPUT:
+    case RES_CANVAS:
+    case RES_PREVIOUS:
+        return n * 3 * c->image_size * c->image_size * 4;
+    case RES_PATCH_SUMS:
+        return n * IMAGE_COUNT * s->patch_splits * c->tokens * channels * 4;
+    case RES_FEATURES:
+        return n * c->trunk_depth * s->feature_slots * c->tokens * channels * 4;
+    case RES_TRUNK_SUMS:
+        return n * s->trunk_splits * c->tokens * channels * 4;
+    case RES_TOKENS:
+        return s->trace ? n * c->tokens * c->width * 4 : 4;
+    case RES_X:
+        return rows * width * 4;
+    case RES_Q:
+        return rows * c->heads * head * 4;
+    case RES_K:
+    case RES_V:
+        return n * c->kv_heads * s->capacity * head * (s->half ? 2 : 4);
+    case RES_ATTN_SUMS:
+        return rows * c->heads * s->max_splits * head * 4;
+    case RES_SOFTMAX:
+        return rows * c->heads * s->max_splits * 8;
+    case RES_MLP:
+        return rows * gpu_pad4(c->mlp) * 4;
+    case RES_LOGITS:
+        return n * gpu_columns(s, GPU_HEADS) * 4;
+    case RES_HIDDEN:
+        return s->trace ? n * width * 4 : 16;
+    case RES_ROPE:
+        return (uint64_t)(s->rope_stride ? n : 1) * s->rope_rows * (c->head_dim / 2) * 8;
+    case RES_FORCED:
+        return n * FORCED_WORDS(s->max_rounds, c->round) * 4;
+    case RES_W_PATCH:
+        return matrix_bytes(s, GPU_PATCH);
+    case RES_PATCH_NORM:
+        return 3 * (uint64_t)c->channels * 4;
+    case RES_W_TRUNK:
+        return matrix_bytes(s, GPU_TRUNK);
+    case RES_TRUNK_BIAS:
+        return channels * 4;
+    case RES_W_PROJECT:
+        return matrix_bytes(s, GPU_PROJECT);
+    case RES_PROJECT_BIAS:
+        return (uint64_t)c->tokens * c->width * 4;
+    case RES_W_QKV:
+        return matrix_bytes(s, GPU_QKV);
+    case RES_W_ATTN_OUT:
+        return matrix_bytes(s, GPU_ATTN_OUT);
+    case RES_W_MLP_IN:
+        return matrix_bytes(s, GPU_MLP_IN);
+    case RES_W_MLP_OUT:
+        return matrix_bytes(s, GPU_MLP_OUT);
+    case RES_W_HEADS:
+        return matrix_bytes(s, GPU_HEADS);
+    case RES_NORM_FINAL:
+        return width * 4;
+    case RES_EMBED:
+        return (uint64_t)c->vocab * c->width * 4;
+    case RES_COUNT:
+        break;
+    }
+    return 0;
+}
