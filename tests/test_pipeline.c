@@ -215,6 +215,50 @@ static void live_switches(void **state)
     ag_free(c);
 }
 
+// A model that takes far longer than the source leaves: frames go on with the last mask, no frame
+// enters the model twice or out of order, the age of a mask is that of its frame.
+static void late_masks(void **state)
+{
+    struct ag_gpu *gpu = *state;
+    struct ag_config *c = OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
+                                  "--model", TINY, "--backend", "cpu", "--latency", "async",
+                                  "--no-lockstep", "--source-fps", "60");
+    c->test_job_delay_ms = 150;
+    struct ag_pipeline *p = open_pipeline(gpu, c);
+    uint64_t mask = 0, changes = 0, with_gaze = 0, reports = 0;
+    int64_t captured[80] = { 0 };
+    for (int i = 0; i < 60; i++) {
+        struct ag_frame_report r;
+        tick(p);
+        while (ag_pipeline_next_report(p, &r)) {
+            assert_int_equal(r.frame_id, ++reports);
+            captured[r.frame_id] = r.capture_ns;
+            assert_true(r.mask_frame_id < r.frame_id); // never its own: it has only just begun
+            assert_true(r.mask_frame_id >= mask);
+            if (r.mask_frame_id != mask) {
+                assert_true(r.has_gaze);
+                assert_int_equal(r.gaze.frame_id, r.mask_frame_id);
+                changes++;
+            }
+            with_gaze += r.has_gaze;
+            mask = r.mask_frame_id;
+            if (mask) {
+                assert_true(r.mask_age_ns == r.capture_ns - captured[mask]);
+                assert_true(r.mask_age_ns >= 150000000);
+            }
+        }
+    }
+    assert_true(changes >= 2 && changes <= 10); // 60 frames in a second, a mask every 150 ms
+    assert_int_equal(with_gaze, changes);
+    struct ag_run_info info;
+    ag_pipeline_info(p, &info);
+    assert_string_equal(info.latency, "async");
+    assert_int_equal(info.duplicates, 0);
+    assert_int_equal(info.dropped, 0);
+    ag_pipeline_destroy(&p);
+    ag_free(c);
+}
+
 static int open_gpu(void **state)
 {
     *state = test_gpu_open();
@@ -235,6 +279,7 @@ int main(void)
         cmocka_unit_test(steady_state_allocates_nothing),
         cmocka_unit_test(too_long_for_the_model),
         cmocka_unit_test(live_switches),
+        cmocka_unit_test(late_masks),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);
 }

@@ -74,7 +74,7 @@ void collect_destroy_reports(struct ag_pipeline *p)
     }
 }
 
-static void add_gpu_times(struct ag_pipeline *p)
+void collect_times(struct ag_pipeline *p)
 {
     struct ag_gpu_times t;
     while (ag_gpu_poll_times(p->gpu, &t)) {
@@ -132,10 +132,24 @@ static int64_t completion_ns(const struct ag_pipeline *p, const struct slot *s, 
     return AG_MIN(observed, estimate);
 }
 
+// The wait for the model input contains the GPU's own work on it, which has stages of its own:
+// what is left is the price of handing over.
+static void split_handoff(struct ag_frame_report *r)
+{
+    static const enum ag_stage before[] = {
+        AG_STAGE_GENERATE, AG_STAGE_UPLOAD, AG_STAGE_COLOR, AG_STAGE_RESIZE
+    };
+    int64_t ns = r->cpu_ns[AG_STAGE_HANDOFF];
+    for (size_t i = 0; i < AG_COUNT(before); i++) {
+        ns -= r->gpu_ns[before[i]];
+    }
+    r->cpu_ns[AG_STAGE_HANDOFF] = AG_MAX(ns, 1);
+}
+
 static void collect(struct ag_pipeline *p, struct slot *s)
 {
     int64_t observed = ag_now_ns();
-    add_gpu_times(p);
+    collect_times(p);
     if (p->kept_next - p->kept_first == REPORTS) {
         p->kept_first++; // nobody reads reports: keep the newest
     }
@@ -159,6 +173,9 @@ static void collect(struct ag_pipeline *p, struct slot *s)
         r->gaze.losses = k->losses;
     }
     read_metrics(p, data, r);
+    if (r->cpu_ns[AG_STAGE_HANDOFF] > 1) {
+        split_handoff(r);
+    }
     int64_t done = completion_ns(p, s, observed);
     r->latency_ns += done; // it was set to minus the time of taking
     r->interval_ns = p->last_done_ns && r->sequence ? done - p->last_done_ns : 0;

@@ -325,6 +325,7 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
         s->report.mask_age_ns = frame->capture_ns - p->current.capture_ns;
     }
     ag_planner_record(p->planner, cmd, has_mask ? &mask : NULL, s->report.keyframe, &plan);
+    ag_cmd_barrier(cmd); // composition and canvas both read the plan and do not touch each other
     record_compose(p, cmd, s, &plan);
     record_results(p, cmd, s, &plan);
     s->value = ag_cmd_submit(cmd, err);
@@ -333,6 +334,25 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
                        s->report.cpu_ns[AG_STAGE_PREFILL] + s->report.cpu_ns[AG_STAGE_DECODE];
     s->report.cpu_ns[AG_STAGE_RECORD] = AG_MAX(s->submit_ns - t0 - (p->async ? 0 : model_ns), 0);
     return s->value != 0 && inference_follow(p, s, err);
+}
+
+// Runs the first frame once for nothing: software devices compile a kernel when it is first used,
+// and that must not be in anybody's percentiles. Nothing of it stays but warm caches.
+static bool warm_up(struct ag_pipeline *p, const struct ag_frame *frame,
+                    const struct ag_buffer *staging, struct ag_error *err)
+{
+    struct slot *s = &p->slot[0];
+    int latency = p->live.latency;
+    p->warm = true;
+    p->live.latency = AG_LATENCY_SYNC;
+    begin_report(p, s, frame, ag_now_ns());
+    bool ok = compose_frame(p, s, frame, staging, err) && ag_gpu_wait(p->gpu, s->value, err);
+    collect_times(p);
+    p->live.latency = latency;
+    p->last_inferred_id = 0;
+    p->since_keyframe = 0;
+    inference_reset(p);
+    return ok;
 }
 
 // Takes the next frame into p's hands; while paused only when a step was asked for.
@@ -380,7 +400,8 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     p->ended = false;
 
     const struct ag_frame *frame = &source->frame;
-    if (!prepare(p, frame, err)) {
+    if (!prepare(p, frame, err) ||
+        (!p->warm && !warm_up(p, frame, source->memory, err))) {
         ag_ring_release(p->ring, source);
         return AG_TICK_ERROR;
     }

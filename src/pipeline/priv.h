@@ -115,6 +115,7 @@ struct ag_pipeline {
     uint64_t previous_id;            // frame in rgba/input[other]; 0: none
     uint64_t composed;               // frames composed
     uint64_t since_keyframe;
+    bool warm;                       // every kernel has run once
     bool force_keyframe;
     bool reset_context;
 
@@ -175,6 +176,7 @@ void collect_layout(struct ag_pipeline *p); // offsets for the current layout an
 bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err);
 void collect_destroy_slots(struct ag_pipeline *p);
 void collect_destroy_reports(struct ag_pipeline *p);
+void collect_times(struct ag_pipeline *p); // GPU times to their slots
 void collect_poll(struct ag_pipeline *p); // whatever is done, without waiting
 bool collect_wait(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
 
