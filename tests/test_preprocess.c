@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "autogaze/preprocess_ref.h"
+#include "autogaze/source.h"
 #include "internal.h"
 #include "pixel_formats.h"
 
@@ -240,6 +241,29 @@ static void colour_of_all_variants(void **state)
     }
 }
 
+// Synthetic frames of every pattern, more of them than there are slots in flight.
+static void generated_frames(void **state)
+{
+    struct fixture *f = *state;
+    enum { W = 201, H = 99, BYTES = W * H * 4 };
+    configure(f, &config, W, H, 224);
+    uint8_t *expected = ag_alloc(BYTES), *found = ag_alloc(BYTES);
+    struct ag_buffer *rgba = test_gpu_buffer(f->gpu, NULL, BYTES, "test/rgba");
+    for (uint32_t i = 0; i < 3 * AG_PATTERN_COUNT; i++) {
+        struct ag_frame frame = { .id = i + 1, .width = W, .height = H, .index = i * 17,
+                                  .pattern = (enum ag_pattern)(i % AG_PATTERN_COUNT) };
+        frame.layout.kind = AG_PIXEL_GENERATED;
+        struct ag_error err = { 0 };
+        TEST_OK(run_picture(f, &frame, NULL, rgba, &err), err);
+        test_gpu_read(f->gpu, rgba, found, BYTES);
+        ag_pattern_draw(frame.pattern, frame.index, W, H, expected);
+        assert_memory_equal(found, expected, BYTES);
+    }
+    ag_buffer_destroy(f->gpu, &rgba);
+    ag_free(found);
+    ag_free(expected);
+}
+
 // ---- rules -----------------------------------------------------------------------------------
 
 static void long_pictures_get_no_mask(void **state)
@@ -346,6 +370,7 @@ int main(void)
         cmocka_unit_test(input_of_other_configurations),
         cmocka_unit_test(colour_of_all_formats),
         cmocka_unit_test(colour_of_all_variants),
+        cmocka_unit_test(generated_frames),
         cmocka_unit_test(long_pictures_get_no_mask),
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(layouts_that_lie_are_refused),

@@ -14,6 +14,8 @@ struct ag_preprocess {
     struct ag_kernel *color;       // for one pixel format, that of the last frame
     uint32_t color_constants[COLOR_CONSTANTS];
     struct ag_buffer *samples;     // as large as the largest frame so far
+    struct ag_buffer *drawn;       // generated frames: UPLOAD, a slot for each submission in flight
+    uint32_t next_drawn;
 
     // picture -> model input, for one size
     struct ag_kernel *rows, *columns, *bicubic;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "autogaze/preprocess_ref.h"
+#include "autogaze/source.h"
 
 AG_SHADERS(preprocess);
 
@@ -15,6 +16,7 @@ AG_SHADERS(preprocess);
 
 void ag_picture_destroy(struct ag_preprocess *p)
 {
+    ag_buffer_destroy(p->gpu, &p->drawn);
     ag_buffer_destroy(p->gpu, &p->samples);
     ag_kernel_destroy(p->gpu, &p->color);
 }
@@ -163,14 +165,10 @@ static struct color_args color_args(const struct ag_frame *f)
     return a;
 }
 
-bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
-                                  const struct ag_frame *frame, const struct ag_buffer *staging,
-                                  struct ag_buffer *rgba, struct ag_error *err)
+static bool record_samples(struct ag_preprocess *p, struct ag_cmd *cmd,
+                           const struct ag_frame *frame, const struct ag_buffer *staging,
+                           struct ag_buffer *rgba, struct ag_error *err)
 {
-    uint32_t width, height;
-    ag_frame_picture_size(frame, &width, &height);
-    uint64_t bytes = (uint64_t)width * height * 4;
-    assert(width == p->width && height == p->height && rgba->size >= bytes);
     if (!check_frame(p, frame, err) || !make_kernel(p, frame, err) ||
         !reserve_samples(p, frame, err)) {
         return false;
@@ -183,9 +181,49 @@ bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_cmd_stage_begin(cmd, AG_STAGE_COLOR);
     struct color_args a = color_args(frame);
     uint32_t strip = COLOR_STRIP(p->color_constants[COLOR_SHIFT_X]);
+    uint64_t bytes = (uint64_t)frame->width * frame->height * 4;
     ag_dispatch(cmd, p->color, AG_BIND({ p->samples }, { rgba, 0, bytes }), &a, sizeof(a),
                 AG_DIV_UP(frame->width, GROUP_X * strip), AG_DIV_UP(frame->height, GROUP_Y), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;
+}
+
+static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
+                             const struct ag_frame *frame, struct ag_buffer *rgba,
+                             struct ag_error *err)
+{
+    uint64_t bytes = (uint64_t)frame->width * frame->height * 4;
+    if (p->drawn && p->drawn->size != bytes * AG_CMD_SLOTS) {
+        ag_buffer_destroy(p->gpu, &p->drawn);
+    }
+    if (!p->drawn) {
+        p->drawn = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, bytes * AG_CMD_SLOTS,
+                                    "preprocess/drawn", err);
+        if (!p->drawn) {
+            return false;
+        }
+    }
+    uint64_t slot = p->next_drawn++ % AG_CMD_SLOTS * bytes;
+    ag_pattern_draw(frame->pattern, frame->index, frame->width, frame->height,
+                    (uint8_t *)p->drawn->data + slot);
+    ag_buffer_flush(p->gpu, p->drawn);
+    ag_cmd_stage_begin(cmd, AG_STAGE_GENERATE);
+    ag_cmd_copy(cmd, rgba, 0, p->drawn, slot, bytes);
+    ag_cmd_barrier(cmd);
+    ag_cmd_stage_end(cmd);
+    return true;
+}
+
+bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
+                                  const struct ag_frame *frame, const struct ag_buffer *staging,
+                                  struct ag_buffer *rgba, struct ag_error *err)
+{
+    uint32_t width, height;
+    ag_frame_picture_size(frame, &width, &height);
+    assert(width == p->width && height == p->height);
+    assert(rgba->size >= (uint64_t)width * height * 4);
+    return frame->layout.kind == AG_PIXEL_GENERATED
+               ? record_generated(p, cmd, frame, rgba, err)
+               : record_samples(p, cmd, frame, staging, rgba, err);
 }
