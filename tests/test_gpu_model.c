@@ -6,6 +6,8 @@
 
 #include "autogaze/cpu_model.h"
 #include "autogaze/gpu_model.h"
+#include "interface/decode_state.h"
+#include "interface/gaze_result.h"
 
 #define MAX_STREAMS 3
 
@@ -248,10 +250,43 @@ struct bounds {
     float vision, forward, loss;
 };
 static const struct bounds f32_bounds = { 1e-5f, 5e-5f, 2e-4f };
+static const struct bounds f16_bounds = { 2e-3f, 1e-2f, 2e-2f };
 
-// Runs a case through a model that is reset before, in either context.
-static void run_case(struct fixture *f, struct bench *b, const char *name,
-                     const struct bounds *bounds, bool forwards)
+// Teacher forcing: the slots of one frame of a case, cut into rounds (decode_state.h).
+static const struct ag_buffer *force(struct bench *b, const struct expected *e, size_t frame,
+                                     size_t at, uint32_t max_rounds)
+{
+    struct ag_error err = { 0 };
+    uint32_t k = b->c->round, slots = (uint32_t)e->counts[frame];
+    uint32_t n = FORCED_WORDS(max_rounds, k), rounds = AG_DIV_UP(slots, k);
+    uint32_t *words = ag_alloc(n * sizeof(*words));
+    words[0] = rounds;
+    for (uint32_t i = 0; i < slots; i++) {
+        uint32_t *row = words + 1 + i / k * (k + 1);
+        row[0]++;
+        row[1 + i % k] = e->padded[at + i]
+                             ? b->c->eos
+                             : (uint32_t)(e->pos[at + i] - (int64_t)frame * b->cells);
+    }
+    if (!b->forced) {
+        b->forced = test_gpu_buffer(b->gpu, NULL, n * sizeof(*words), "test/forced");
+    }
+    TEST_OK(ag_buffer_load(b->gpu, b->forced, 0, words, n * sizeof(*words), &err), err);
+    ag_free(words);
+    return b->forced;
+}
+
+struct run_options {
+    const struct bounds *bounds;
+    bool forced;
+    uint32_t max_rounds; // forwards a frame that the model has memory for
+    size_t max_frames;
+};
+
+// Runs a case through a model that is reset before, in either context. A traced case is compared
+// forward by forward.
+static void run_case(const struct fixture *f, struct bench *b, const char *name,
+                     const struct run_options *o)
 {
     struct expected e = expect(f, name);
     const struct ag_model_config *c = b->c;
@@ -267,7 +302,8 @@ static void run_case(struct fixture *f, struct bench *b, const char *name,
     size_t vision_size = (size_t)c->tokens * c->width;
     ag_gpu_model_reset(b->m);
     struct gaze g;
-    for (size_t t = 0; t < AG_MIN(e.frames, n_pictures / b->picture); t++) {
+    size_t n = AG_MIN(AG_MIN(e.frames, o->max_frames), n_pictures / b->picture);
+    for (size_t t = 0; t < n; t++) {
         const float *frame = frames + t * b->picture;
         struct ag_gpu_gaze_job job = {
             .frame_id = 100 + t, .budget = (uint32_t)e.params[0], .threshold = e.params[1],
@@ -279,16 +315,19 @@ static void run_case(struct fixture *f, struct bench *b, const char *name,
             job.previous = b->previous; // its content is not needed: features are kept
             job.previous_id = 100 + t - 1;
         }
+        if (o->forced) {
+            job.forced = force(b, &e, t, at, o->max_rounds);
+        }
         run_job(b, &job);
         decode(b, 0, &g);
         if ((t + 1) * vision_size <= n_vision) {
-            check_vision(what, b, vision + t * vision_size, bounds->vision);
+            check_vision(what, b, vision + t * vision_size, o->bounds->vision);
         }
-        check_gaze(what, b, &g, &e, t, at, bounds->loss);
+        check_gaze(what, b, &g, &e, t, at, o->bounds->loss);
         assert_int_equal(g.g.frame_id, 100 + t);
         assert_int_equal(g.g.chunk_start, !closed && t == 0);
-        if (forwards) {
-            check_forwards(what, f, b, &forward, g.g.rounds, bounds->forward);
+        if (strcmp(name, "traced") == 0) {
+            check_forwards(what, f, b, &forward, g.g.rounds, o->bounds->forward);
         }
         ag_paint_ids(c, frame, g.ids, g.g.slots, canvas);
         at += g.g.slots;
@@ -299,6 +338,22 @@ static void run_case(struct fixture *f, struct bench *b, const char *name,
     free_expected(&e);
 }
 
+static struct ag_gpu_model_params params_for(const struct fixture *f)
+{
+    struct ag_gpu_model_params params = { .trace = true };
+    params.stream = (struct ag_stream_params){ .context = f->model->config.context,
+                                               .policy = AG_STREAM_UNBOUNDED };
+    return params;
+}
+
+static bool has_case(const struct fixture *f, const char *name)
+{
+    char probe[64];
+    snprintf(probe, sizeof(probe), "%s.counts", name);
+    return ag_safetensors_find(f->vectors, probe) != NULL;
+}
+
+// Free running in float32; the traced case forced, too, and forced in half precision.
 static void run_fixture(const char *name)
 {
     static const char *const cases[] = { "full_budget", "budget", "budget_threshold", "rare_stop",
@@ -307,17 +362,22 @@ static void run_fixture(const char *name)
     open_small(&f, name);
     struct ag_gpu *gpu = test_gpu_open();
     struct bench b;
-    struct ag_gpu_model_params params = { .trace = true };
-    params.stream = (struct ag_stream_params){ .context = f.model->config.context,
-                                               .policy = AG_STREAM_UNBOUNDED };
+    struct ag_gpu_model_params params = params_for(&f);
     open_bench(&b, gpu, f.model, &params);
+    struct run_options o = { .bounds = &f32_bounds, .max_frames = SIZE_MAX };
+    o.max_rounds = AG_DIV_UP(f.model->config.cells, f.model->config.round);
     for (size_t i = 0; i < AG_COUNT(cases); i++) {
-        char probe[64];
-        snprintf(probe, sizeof(probe), "%s.counts", cases[i]);
-        if (ag_safetensors_find(f.vectors, probe)) {
-            run_case(&f, &b, cases[i], &f32_bounds, strcmp(cases[i], "traced") == 0);
+        if (has_case(&f, cases[i])) {
+            run_case(&f, &b, cases[i], &o);
         }
     }
+    o.forced = true;
+    run_case(&f, &b, "traced", &o);
+    close_bench(&b);
+    params.precision = AG_PRECISION_F16;
+    o.bounds = &f16_bounds;
+    open_bench(&b, gpu, f.model, &params);
+    run_case(&f, &b, "traced", &o);
     close_bench(&b);
     test_gpu_close(&gpu);
     close_fixture(&f);
@@ -347,12 +407,408 @@ static void golden_variants(void **state)
     }
 }
 
+// The real model, a short case in both precisions (half precision forced: a near tie may turn).
+static void golden_open_gaze(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f, AG_MODELS "/open-gaze", AG_FIXTURES "/open-gaze.safetensors");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct bench b;
+    struct ag_gpu_model_params params = params_for(&f);
+    params.stream.max_budget = 30; // of the traced case
+    struct run_options o = { .bounds = &f32_bounds, .max_frames = 2, .max_rounds = 3 };
+    open_bench(&b, gpu, f.model, &params);
+    run_case(&f, &b, "traced", &o);
+    close_bench(&b);
+    params.precision = AG_PRECISION_F16;
+    o.bounds = &f16_bounds;
+    o.forced = true;
+    open_bench(&b, gpu, f.model, &params);
+    run_case(&f, &b, "traced", &o);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+// ---- streams ---------------------------------------------------------------------------------
+
+// Results must not depend on what runs beside a stream: all tiles at once against the golden ids of
+// each, and against each alone, bit for bit. Rotated, so that the order does not matter either.
+static void streams_of(const char *name)
+{
+    struct fixture f;
+    open_small(&f, name);
+    struct ag_gpu *gpu = test_gpu_open();
+    const struct ag_model_config *c = &f.model->config;
+    bool closed = c->context == AG_CONTEXT_CANVAS;
+    const struct ag_safetensors_entry *tiles = ag_safetensors_find(f.vectors, "tiles.canvas_tiles");
+    assert_non_null(tiles);
+    uint32_t n_frames = tiles->shape[1], n = MAX_STREAMS;
+    assert_true(tiles->shape[0] >= n);
+    float *pictures = tensor(&f, "tiles.canvas_tiles", NULL);
+    struct ag_gpu_model_params params = params_for(&f);
+    params.trace = false;
+    params.streams = n;
+    struct bench all, one[MAX_STREAMS];
+    open_bench(&all, gpu, f.model, &params);
+    params.streams = 1;
+    struct expected e[MAX_STREAMS];
+    size_t at[MAX_STREAMS] = { 0 };
+    float *canvas = ag_alloc((size_t)n * all.picture * sizeof(float));
+    for (uint32_t i = 0; i < n; i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "tiles.%u", i);
+        e[i] = expect(&f, text);
+        open_bench(&one[i], gpu, f.model, &params);
+    }
+    size_t words = GAZE_RESULT_WORDS((size_t)c->cells);
+    for (uint32_t t = 0; t < n_frames; t++) {
+        struct ag_gpu_gaze_job job = {
+            .frame_id = t, .budget = (uint32_t)e[0].params[0], .threshold = e[0].params[1],
+            .previous_id = (uint64_t)t - 1,
+        };
+        for (uint32_t i = 0; i < n; i++) {
+            const float *picture = pictures + ((size_t)i * n_frames + t) * all.picture;
+            load(&all, all.input, (i + 1) % n, picture);
+            load(&all, all.canvas, (i + 1) % n, canvas + i * all.picture);
+            load(&one[i], one[i].input, 0, picture);
+            load(&one[i], one[i].canvas, 0, canvas + i * all.picture);
+        }
+        job.canvas = closed && t > 0 ? all.canvas : NULL;
+        job.previous = closed && t > 0 ? all.previous : NULL;
+        run_job(&all, &job);
+        for (uint32_t i = 0; i < n; i++) {
+            struct gaze g;
+            char what[600];
+            snprintf(what, sizeof(what), "%s tile %u", f.dir, i);
+            decode(&all, (i + 1) % n, &g);
+            check_gaze(what, &all, &g, &e[i], t, at[i], 2e-4f);
+            at[i] += g.g.slots;
+            job.canvas = closed && t > 0 ? one[i].canvas : NULL;
+            job.previous = closed && t > 0 ? one[i].previous : NULL;
+            run_job(&one[i], &job);
+            const uint32_t *own = (uint32_t *)all.readback->data + (i + 1) % n * words;
+            const uint32_t *alone = one[i].readback->data;
+            assert_memory_equal(own, alone, GAZE_RESULT_IDS * 4);
+            own += GAZE_RESULT_IDS;
+            alone += GAZE_RESULT_IDS;
+            assert_memory_equal(own, alone, g.g.slots * 4);
+            assert_memory_equal(own + c->cells, alone + c->cells, g.g.slots * 4);
+            ag_paint_ids(c, pictures + ((size_t)i * n_frames + t) * all.picture, g.ids, g.g.slots,
+                         canvas + i * all.picture);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        free_expected(&e[i]);
+        close_bench(&one[i]);
+    }
+    close_bench(&all);
+    ag_free(canvas);
+    ag_free(pictures);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+static void streams(void **state)
+{
+    (void)state;
+    streams_of("tiny");
+    streams_of("tiny-canvas");
+}
+
+// ---- endless streams, against the CPU back end -----------------------------------------------
+
+struct cpu {
+    struct ag_cpu_model *m;
+    struct ag_cpu_stream *s;
+};
+
+static void compare_with_cpu(const struct fixture *f, struct ag_gpu *gpu,
+                             const struct ag_stream_params *stream, uint32_t n_frames)
+{
+    struct ag_error err = { 0 };
+    struct ag_gpu_model_params params = { .stream = *stream };
+    struct bench b;
+    open_bench(&b, gpu, f->model, &params);
+    struct cpu cpu = { 0 };
+    cpu.m = ag_cpu_model_create(f->model, &(struct ag_cpu_params){ .threads = 1 }, &err);
+    TEST_OK(cpu.m, err);
+    cpu.s = ag_cpu_stream_create(cpu.m, stream, &err);
+    TEST_OK(cpu.s, err);
+    size_t count;
+    float *frames = tensor(f, "frames", &count);
+    for (uint32_t t = 0; t < n_frames; t++) {
+        const float *frame = frames + t * 7 % (count / b.picture) * b.picture;
+        uint32_t budget = 1 + t * 5 % stream->max_budget;
+        float threshold = t % 3 ? 0.05f : AG_NO_THRESHOLD;
+        struct ag_gaze_input in = { .frame_id = t, .frame = frame, .budget = budget,
+                                    .threshold = threshold };
+        uint32_t ids[1024];
+        float losses[1024];
+        struct ag_gaze want = { .ids = ids, .losses = losses };
+        TEST_OK(ag_cpu_gaze(cpu.s, &in, &want, NULL, NULL, &err), err);
+        load(&b, b.input, 0, frame);
+        struct ag_gpu_gaze_job job = { .frame_id = t, .budget = budget, .threshold = threshold };
+        run_job(&b, &job);
+        struct gaze g;
+        decode(&b, 0, &g);
+        assert_int_equal(g.g.slots, want.slots);
+        assert_int_equal(g.g.rounds, want.rounds);
+        assert_int_equal(g.g.valid, want.valid);
+        assert_int_equal(g.g.chunk_start, want.chunk_start);
+        assert_memory_equal(g.ids, ids, want.slots * sizeof(*ids));
+        compare("losses", g.losses, losses, want.slots, 1e-3f);
+        const uint32_t *block = b.readback->data;
+        assert_int_equal(block[offsetof(struct gaze_result, cached) / 4],
+                         ag_cpu_stream_cached(cpu.s));
+    }
+    ag_free(frames);
+    ag_cpu_stream_destroy(&cpu.s);
+    ag_cpu_model_destroy(&cpu.m);
+    close_bench(&b);
+}
+
+static void policies(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_small(&f, "tiny");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct ag_stream_params p = { .policy = AG_STREAM_CHUNK, .horizon = 3, .max_budget = 15 };
+    compare_with_cpu(&f, gpu, &p, 8);
+    // long enough for the ring of RoPE rows to wrap
+    p.policy = AG_STREAM_SLIDE;
+    compare_with_cpu(&f, gpu, &p, 40);
+    p.horizon = 1;
+    compare_with_cpu(&f, gpu, &p, 6);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+// A sliding stream that never hears of its results cannot know its positions.
+static void slide_needs_notes(void **state)
+{
+    (void)state;
+    struct ag_error err = { 0 };
+    struct fixture f;
+    open_small(&f, "tiny");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct ag_gpu_model_params params = { .stream.policy = AG_STREAM_SLIDE };
+    struct bench b;
+    open_bench(&b, gpu, f.model, &params);
+    bool ok = true;
+    uint32_t frames = 0;
+    for (; ok && frames < 64; frames++) {
+        struct ag_mask mask;
+        struct ag_gpu_gaze_job job = { .frame_id = frames, .input = b.input, .budget = 4,
+                                       .threshold = AG_NO_THRESHOLD };
+        struct ag_cmd *cmd = test_gpu_begin(gpu);
+        ok = ag_gpu_model_record(b.m, cmd, &job, &mask, &err);
+        test_gpu_finish(gpu, cmd);
+    }
+    assert_false(ok);
+    assert_int_equal(err.status, AG_ERR_INPUT);
+    assert_in_range(frames, AG_CMD_SLOTS + 1, 16);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+// ---- closed loop -----------------------------------------------------------------------------
+
+// Features of the frame before, kept or made again from its picture: the same bits.
+static void previous_recomputed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_small(&f, "tiny-canvas");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct ag_gpu_model_params params = params_for(&f);
+    struct bench b;
+    open_bench(&b, gpu, f.model, &params);
+    float *frames = tensor(&f, "frames", NULL);
+    uint32_t *first = ag_alloc(b.bytes);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        ag_gpu_model_reset(b.m);
+        struct ag_gpu_gaze_job job = { .budget = 15, .threshold = AG_NO_THRESHOLD };
+        load(&b, b.input, 0, frames);
+        run_job(&b, &job);
+        if (pass == 1) { // another frame in between: what is kept is not what is asked for
+            load(&b, b.input, 0, frames + 5 * b.picture);
+            job.frame_id = 77;
+            run_job(&b, &job);
+        }
+        load(&b, b.previous, 0, frames);
+        load(&b, b.canvas, 0, frames + 2 * b.picture);
+        load(&b, b.input, 0, frames + b.picture);
+        job = (struct ag_gpu_gaze_job){ .frame_id = 1, .budget = 15, .threshold = AG_NO_THRESHOLD,
+                                        .canvas = b.canvas, .previous = b.previous };
+        run_job(&b, &job);
+        uint32_t *block = b.readback->data;
+        block[offsetof(struct gaze_result, record) / 4] = 0;
+        if (pass == 0) {
+            memcpy(first, block, b.bytes);
+        }
+        assert_memory_equal(block, first, b.bytes);
+    }
+    ag_free(first);
+    ag_free(frames);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+// ---- bad input -------------------------------------------------------------------------------
+
+// Not a number everywhere: the frame ends within its budget, the next one is right again.
+static void not_a_number(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_small(&f, "tiny-canvas");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct ag_gpu_model_params params = params_for(&f);
+    struct bench b;
+    open_bench(&b, gpu, f.model, &params);
+    float *picture = ag_alloc(b.picture * sizeof(float));
+    for (uint32_t i = 0; i < b.picture; i++) {
+        picture[i] = i % 2 ? NAN : INFINITY;
+    }
+    struct ag_gpu_gaze_job job = { .budget = 15, .threshold = 0.1f };
+    load(&b, b.input, 0, picture);
+    run_job(&b, &job);
+    struct gaze g;
+    decode(&b, 0, &g);
+    assert_in_range(g.g.slots, 1, 15);
+    for (uint32_t i = 0; i < g.g.slots; i++) {
+        assert_true(g.ids[i] <= b.c->eos);
+        for (uint32_t j = 0; j < i; j++) {
+            assert_true(g.ids[i] == b.c->eos || g.ids[i] != g.ids[j]);
+        }
+    }
+    struct run_options o = { .bounds = &f32_bounds, .max_frames = 2 };
+    run_case(&f, &b, "budget", &o);
+    ag_free(picture);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+static void clear_errors(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_small(&f, "tiny");
+    struct ag_gpu *gpu = test_gpu_open();
+    // no memory for it
+    struct ag_error err = { 0 };
+    struct ag_gpu_model_params params = { .streams = 1u << 20 };
+    assert_null(ag_gpu_model_create(gpu, NULL, f.model, &params, &err));
+    assert_int_equal(err.status, AG_ERR_DEVICE);
+    assert_non_null(strstr(err.text, "bytes"));
+    // a context that these weights cannot have
+    struct fixture deep;
+    open_small(&deep, "variants/depth2");
+    err = (struct ag_error){ 0 };
+    params = (struct ag_gpu_model_params){ .stream.context = AG_CONTEXT_CANVAS };
+    assert_null(ag_gpu_model_create(gpu, NULL, deep.model, &params, &err));
+    assert_int_equal(err.status, AG_ERR_INPUT);
+    assert_string_equal(err.kind, "UNSUPPORTED");
+    close_fixture(&deep);
+    // too many slots, too many frames
+    params = (struct ag_gpu_model_params){ 0 };
+    params.stream = (struct ag_stream_params){ .policy = AG_STREAM_UNBOUNDED, .horizon = 1,
+                                               .max_budget = 4 };
+    struct bench b;
+    open_bench(&b, gpu, f.model, &params);
+    struct ag_mask mask;
+    struct ag_gpu_gaze_job job = { .input = b.input, .budget = 5, .threshold = AG_NO_THRESHOLD };
+    struct ag_cmd *cmd = test_gpu_begin(gpu);
+    err = (struct ag_error){ 0 };
+    assert_false(ag_gpu_model_record(b.m, cmd, &job, &mask, &err));
+    assert_int_equal(err.status, AG_ERR_INPUT);
+    job.budget = 4;
+    err = (struct ag_error){ 0 };
+    TEST_OK(ag_gpu_model_record(b.m, cmd, &job, &mask, &err), err);
+    assert_false(ag_gpu_model_record(b.m, cmd, &job, &mask, &err));
+    assert_int_equal(err.status, AG_ERR_INPUT);
+    test_gpu_finish(gpu, cmd);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
+// ---- the frame path --------------------------------------------------------------------------
+
+// A frame is one submission: nothing is waited for, read back, created or allocated while it is
+// recorded. The planner's list agrees with the results.
+static void frame_path(void **state)
+{
+    (void)state;
+    struct ag_error err = { 0 };
+    struct fixture f;
+    open_small(&f, "tiny");
+    struct ag_gpu *gpu = test_gpu_open();
+    struct ag_gpu_model_params params = { .stream.policy = AG_STREAM_SLIDE, .stream.horizon = 2 };
+    struct bench b;
+    open_bench(&b, gpu, f.model, &params);
+    size_t count;
+    float *frames = tensor(&f, "frames", &count);
+    for (uint32_t t = 0; t < 5; t++) {
+        load(&b, b.input, 0, frames + t * b.picture);
+        struct ag_gpu_gaze_job job = { .frame_id = t, .input = b.input, .budget = 21,
+                                       .threshold = 0.05f };
+        struct ag_mask mask;
+        struct ag_cmd *cmd = test_gpu_begin(gpu);
+        struct ag_gpu_counters before = ag_gpu_get_counters(gpu);
+        uint64_t allocations = ag_alloc_count();
+        TEST_OK(ag_gpu_model_record(b.m, cmd, &job, &mask, &err), err);
+        struct ag_gpu_counters after = ag_gpu_get_counters(gpu);
+        assert_int_equal(ag_alloc_count(), allocations);
+        assert_int_equal(after.host_waits, before.host_waits);
+        assert_int_equal(after.submits, before.submits);
+        assert_int_equal(after.allocations, before.allocations);
+        assert_int_equal(after.pipelines, before.pipelines);
+        assert_int_equal(after.bytes_read_back, before.bytes_read_back);
+        ag_cmd_copy(cmd, b.readback, 0, ag_gpu_model_results(b.m, &b.bytes), 0, b.bytes);
+        ag_cmd_host_barrier(cmd);
+        test_gpu_finish(gpu, cmd);
+        ag_buffer_invalidate(gpu, b.readback);
+        ag_gpu_model_note(b.m, b.readback->data);
+        struct gaze g;
+        decode(&b, 0, &g);
+        uint32_t cells[64], n;
+        assert_true(mask.max_cells <= AG_COUNT(cells));
+        TEST_OK(ag_buffer_read(gpu, (struct ag_buffer *)mask.count, mask.count_offset, &n, 4, &err),
+                err);
+        TEST_OK(ag_buffer_read(gpu, (struct ag_buffer *)mask.cells, mask.offset, cells,
+                               mask.max_cells * 4, &err), err);
+        assert_int_equal(n, g.g.slots);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(cells[i], g.ids[i] == b.c->eos ? AG_CELL_NONE : g.ids[i]);
+        }
+    }
+    ag_free(frames);
+    close_bench(&b);
+    test_gpu_close(&gpu);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_tiny),
         cmocka_unit_test(golden_tiny_canvas),
         cmocka_unit_test(golden_variants),
+        cmocka_unit_test(golden_open_gaze),
+        cmocka_unit_test(streams),
+        cmocka_unit_test(policies),
+        cmocka_unit_test(slide_needs_notes),
+        cmocka_unit_test(previous_recomputed),
+        cmocka_unit_test(not_a_number),
+        cmocka_unit_test(clear_errors),
+        cmocka_unit_test(frame_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
