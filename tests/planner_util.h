@@ -103,9 +103,9 @@ static inline uint8_t *test_random_frame(struct test_random *r, uint32_t width, 
     return rgba;
 }
 
-// A layout, a picture size and a list of cells that tests the corners: repeats, pads and numbers out
-// of range among them, pictures smaller than the grid, tiled grids, cells larger or smaller than
-// their places.
+// A layout, a picture size and a list of cells that tests the corners: repeats, pads and numbers
+// out of range among them, pictures smaller than the grid, tiled grids, cells larger or
+// smaller than their places.
 struct test_plan_case {
     struct ag_planner_setup setup;
     uint32_t n, cells[256];
@@ -113,7 +113,7 @@ struct test_plan_case {
 
 static inline void test_plan_random(struct test_random *r, struct test_plan_case *out)
 {
-    static const uint32_t sizes[][2] = { { 7, 5 },   { 64, 36 }, { 36, 64 }, { 61, 37 }, { 48, 48 },
+    static const uint32_t sizes[][2] = { { 7, 5 },  { 64, 36 }, { 36, 64 }, { 61, 37 }, { 48, 48 },
                                          { 90, 160 }, { 1, 1 },  { 3, 40 },  { 129, 71 } };
     static const struct ag_layout tiled = {
         .n_grids = 3, .grid = { { 6, 4, 0, 0 }, { 12, 8, 24, 1 }, { 21, 14, 120, 2 } },

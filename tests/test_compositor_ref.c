@@ -1,5 +1,5 @@
-// Plain C reference of the compositor against the golden panels of the pipeline specification (13.3)
-// and the rules of section 6.
+// Plain C reference of the compositor against the golden panels of the pipeline specification
+// (13.3) and the rules of section 6.
 #include <math.h>
 
 #include "planner_util.h"

@@ -224,8 +224,8 @@ static void test_policies(void **state)
     }
 }
 
-// All four cells of the 2-grid: 100 % native, 4 of 196 cells effective; the finest one that projects
-// onto a target colours it; tiled layouts have their own target.
+// All four cells of the 2-grid: 100 % native, 4 of 196 cells effective; the finest one that
+// projects onto a target colours it; tiled layouts have their own target.
 static void test_effective(void **state)
 {
     (void)state;

@@ -4,8 +4,8 @@
 // for the model's own grids), inside of which coverage is constant. One thread a segment applies
 // the closed form of S5.4 and writes one byte: is it updated, which scale draws it, is it border.
 // That gives the exact pixel count, the cells kept after deduplication (a cell is kept iff it is
-// the first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the cost
-// of one table look-up, whatever the mask.
+// the first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the
+// cost of one table look-up, whatever the mask.
 //
 // Order of deduplication: grids coarse to fine, inside a grid by cell number. Upstream keeps the
 // order of selection inside a grid; the two differ only where cells of one grid cover one another

@@ -5,7 +5,7 @@
 #include "interface/lang.h"
 
 // A segment's word.
-#define SEGMENT_UPDATED 1u      // takes the input (covered, or a keyframe)
+#define SEGMENT_UPDATED 1u      // takes the input (covered, or a keyframe); bit 0: can be counted
 #define SEGMENT_COVERED 2u      // in the union of the cells: the mask is drawn
 #define SEGMENT_BORDER 4u       // on the 1 px border of a drawn cell
 #define SEGMENT_COLOUR_SHIFT 4u // palette entry 0..3

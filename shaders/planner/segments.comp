@@ -1,6 +1,6 @@
-// Drawn cells -> word of each segment, area of the union. The finest grid with a drawn cell over the
-// segment draws it; it is border if it lies on the border of any such cell of that grid (S5.4). In
-// `effective` cells of one grid differ in colour: the larger column, then the larger row wins.
+// Drawn cells -> word of each segment, area of the union. The finest grid with a drawn cell over
+// the segment draws it; it is border if it lies on the border of any such cell of that grid (S5.4).
+// In `effective` cells of one grid differ in colour: the larger column, then the larger row wins.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 

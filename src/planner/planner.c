@@ -136,8 +136,8 @@ static bool check_layout(const struct ag_layout *layout, struct ag_error *err)
         if (grid->cols < 1 || grid->rows < 1 || grid->cols > MAX_AXIS_CELLS ||
             grid->rows > MAX_AXIS_CELLS || grid->first != first || grid->colour > 3 || coarser) {
             return ag_fail(err, AG_ERR_INPUT,
-                           "grid %u of the layout (%u x %u cells from %u, colour %u) is not a grid, "
-                           "does not follow the one before it or is coarser", g, grid->cols,
+                           "grid %u of the layout (%u x %u cells from %u, colour %u) is not a "
+                           "grid, does not follow the one before it or is coarser", g, grid->cols,
                            grid->rows, grid->first, grid->colour);
         }
         first += (uint64_t)grid->cols * grid->rows;

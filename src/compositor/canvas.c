@@ -1,0 +1,150 @@
+#include "autogaze/compositor.h"
+
+#include <assert.h>
+
+#include "interface/paint_args.h"
+
+AG_SHADERS(compositor);
+
+#define GROUP_SIZE 256
+
+struct ag_canvas {
+    struct ag_gpu *gpu;
+    struct ag_kernel *paint, *sum;
+    struct ag_canvas_setup setup;
+    uint32_t n_grids;          // of the drawn layout
+    struct ag_buffer *centres; // see paint.comp
+    struct ag_buffer *partial; // float32 [groups]
+};
+
+struct ag_canvas *ag_canvas_create(struct ag_gpu *gpu, struct ag_error *err)
+{
+    struct ag_canvas *c = ag_alloc(sizeof(*c));
+    c->gpu = gpu;
+    struct ag_kernel_params paint = { &ag_shaders_compositor, "paint", AG_CONSTANTS(GROUP_SIZE) };
+    struct ag_kernel_params sum = { &ag_shaders_compositor, "paint_sum",
+                                    AG_CONSTANTS(GROUP_SIZE) };
+    c->paint = ag_kernel_create(gpu, &paint, err);
+    c->sum = ag_kernel_create(gpu, &sum, err);
+    if (!c->paint || !c->sum) {
+        ag_canvas_destroy(gpu, &c);
+    }
+    return c;
+}
+
+static void destroy_tables(struct ag_canvas *c)
+{
+    ag_buffer_destroy(c->gpu, &c->centres);
+    ag_buffer_destroy(c->gpu, &c->partial);
+}
+
+void ag_canvas_destroy(struct ag_gpu *gpu, struct ag_canvas **canvas)
+{
+    struct ag_canvas *c = *canvas;
+    if (!c) {
+        return;
+    }
+    destroy_tables(c);
+    ag_kernel_destroy(gpu, &c->sum);
+    ag_kernel_destroy(gpu, &c->paint);
+    ag_free(c);
+    *canvas = NULL;
+}
+
+static uint32_t groups_of(const struct ag_canvas *c)
+{
+    return AG_DIV_UP(c->setup.side * c->setup.side, GROUP_SIZE);
+}
+
+// Cells of an axis that hold the centre of each canvas pixel; neither end of that range descends.
+static void make_centres(uint32_t n, uint32_t side, uint32_t units, uint32_t *out)
+{
+    uint32_t lowest = 0;
+    for (uint32_t x = 0; x < side; x++) {
+        // Cells before `lowest` end before x. Look for the next one that holds it.
+        uint32_t first = lowest;
+        while (first < n && !ag_cell_has_centre(first, n, x, side, units)) {
+            first++;
+        }
+        if (first == n) {
+            out[x] = 1; // none: 1 to 0
+            continue;
+        }
+        lowest = first;
+        uint32_t last = first;
+        while (last + 1 < n && ag_cell_has_centre(last + 1, n, x, side, units)) {
+            last++;
+        }
+        out[x] = last << 16 | first;
+    }
+}
+
+static bool make_tables(struct ag_canvas *c, const struct ag_layout *drawn, struct ag_error *err)
+{
+    uint32_t side = c->setup.side, n = drawn->n_grids;
+    uint32_t units = ag_cell_units(c->setup.cell_scale);
+    uint64_t bytes = 2ull * n * side * sizeof(uint32_t);
+    uint32_t *centres = ag_alloc(bytes);
+    for (uint32_t g = 0; g < n; g++) {
+        make_centres(drawn->grid[g].cols, side, units, centres + g * side);
+        make_centres(drawn->grid[g].rows, side, units, centres + (n + g) * side);
+    }
+    c->centres = ag_buffer_create(c->gpu, AG_MEM_DEVICE, bytes, "canvas/centres", err);
+    c->partial = ag_buffer_create(c->gpu, AG_MEM_DEVICE, groups_of(c) * sizeof(float),
+                                  "canvas/partial", err);
+    bool ok = c->centres && c->partial &&
+              ag_buffer_load(c->gpu, c->centres, 0, centres, bytes, err);
+    ag_free(centres);
+    return ok;
+}
+
+#define MAX_SIDE 4096
+
+bool ag_canvas_configure(struct ag_canvas *c, const struct ag_canvas_setup *setup,
+                         struct ag_error *err)
+{
+    struct ag_layout drawn;
+    if (setup->side < 1 || setup->side > MAX_SIDE) {
+        return ag_fail(err, AG_ERR_INPUT, "a canvas has 1 to %d pixels a side, not %u", MAX_SIDE,
+                       setup->side);
+    }
+    if (!ag_plan_layout(&setup->layout, setup->geometry, &drawn)) {
+        return ag_fail(err, AG_ERR_INPUT, "too many cells for the geometry 'effective'");
+    }
+    destroy_tables(c);
+    c->setup = *setup;
+    c->n_grids = drawn.n_grids;
+    if (!make_tables(c, &drawn, err)) {
+        destroy_tables(c);
+        return false;
+    }
+    return true;
+}
+
+void ag_canvas_record(struct ag_canvas *c, struct ag_cmd *cmd, const struct ag_plan *plan,
+                      const struct ag_buffer *input, uint64_t input_offset,
+                      struct ag_buffer *canvas, uint64_t canvas_offset, struct ag_buffer *stats,
+                      uint64_t stats_offset)
+{
+    assert(c->centres && plan->n_grids == c->n_grids && plan->geometry == c->setup.geometry);
+    assert(input_offset % 4 == 0 && canvas_offset % 4 == 0 && stats_offset % 4 == 0);
+    struct paint_args args = {
+        .side = c->setup.side,
+        .n_grids = c->n_grids,
+        .keyframe = plan->keyframe,
+        .input_at = (uint32_t)(input_offset / 4),
+        .canvas_at = (uint32_t)(canvas_offset / 4),
+    };
+    for (int i = 0; i < 3; i++) { // value = (level * rescale - 1 - mean) / std, RGB = level / 255
+        args.rgb[i] = (float)((double)c->setup.std[i] / (255.0 * c->setup.rescale_factor));
+    }
+    struct paint_sum_args sum = { .n = groups_of(c), .error_at = (uint32_t)(stats_offset / 4) };
+    ag_cmd_stage_begin(cmd, AG_STAGE_PAINT);
+    ag_dispatch(cmd, c->paint,
+                AG_BIND({ input }, { canvas }, { plan->grids }, { plan->kept }, { c->centres },
+                        { c->partial }),
+                &args, sizeof(args), sum.n, 1, 1);
+    ag_cmd_barrier(cmd);
+    ag_dispatch(cmd, c->sum, AG_BIND({ c->partial }, { stats }), &sum, sizeof(sum), 1, 1, 1);
+    ag_cmd_stage_end(cmd);
+}
