@@ -22,8 +22,9 @@ allowed() {
     compositor) echo "$nouns gpu planner compositor" ;;
     config) echo "base log config" ;;
     report) echo "$nouns gpu ring source planner report" ;;
-    present | screen) echo "$nouns gpu presenter screen" ;;
-    hud) echo "$nouns gpu ring source report hud presenter screen" ;;
+    present) echo "$nouns gpu view presenter" ;;
+    hud) echo "$nouns gpu ring source report view presenter hud" ;;
+    screen) echo "$nouns gpu ring source report view presenter hud screen" ;;
     pipeline | app | export) echo any ;;
     *) echo "" ;;
     esac

@@ -1,7 +1,7 @@
 // The presenter's pictures, drawn offscreen and read back.
 #include "gpu_util.h"
 
-#include "autogaze/presenter.h"
+#include "internal.h" // of src/present: to force an sRGB target
 
 #define BLACK 0xff000000u
 #define BACKGROUND 0xff302010u // R 16, G 32, B 48
@@ -197,6 +197,30 @@ static void transparent_pixels_show_the_background(void **state)
     ag_buffer_destroy(f->gpu, &buffer);
 }
 
+// A target that encodes sRGB itself shows the same bytes.
+static void srgb_targets_show_the_same(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t source[256];
+    for (uint32_t i = 0; i < 256; i++) {
+        source[i] = rgba(i, 255 - i, i / 2, 255);
+    }
+    struct ag_buffer *buffer = test_gpu_buffer(f->gpu, source, sizeof(source), "ramp");
+    struct ag_picture_panel panels[] = {
+        { buffer, 256, 1, { 0, 0, 256, 1 } },
+        { NULL, 1, 1, { 0, 1, 256, 1 }, .background = rgba(70, 80, 90, 255) },
+    };
+    f->presenter->format = VK_FORMAT_R8G8B8A8_SRGB;
+    uint32_t *out = draw(f, 256, 3, panels, 2);
+    for (uint32_t i = 0; i < 256; i++) {
+        assert_near(out[i], source[i], 1);
+        assert_near(out[256 + i], rgba(70, 80, 90, 255), 1);
+        assert_near(out[512 + i], BACKGROUND, 1);
+    }
+    ag_free(out);
+    ag_buffer_destroy(f->gpu, &buffer);
+}
+
 // Rectangles that leave the target are cut, empty ones are nothing.
 static void rectangles_are_clipped(void **state)
 {
@@ -261,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(shrinking_weighs_by_area, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinking_far_keeps_the_mean, setup, teardown),
         cmocka_unit_test_setup_teardown(transparent_pixels_show_the_background, setup, teardown),
+        cmocka_unit_test_setup_teardown(srgb_targets_show_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(rectangles_are_clipped, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_change_and_vanish, setup, teardown),
         cmocka_unit_test_setup_teardown(times_carry_the_frame, setup, teardown),

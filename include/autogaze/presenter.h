@@ -15,15 +15,13 @@
 #ifndef AUTOGAZE_PRESENTER_H
 #define AUTOGAZE_PRESENTER_H
 
+#include "autogaze/config.h"
 #include "autogaze/gpu.h"
 #include "autogaze/view.h"
 
-// How frames reach the display; what the surface lacks is replaced by FIFO, with a warning.
-enum ag_present_pace { AG_PACE_FIFO, AG_PACE_MAILBOX, AG_PACE_IMMEDIATE };
-
 struct ag_presenter_params {
     uint32_t width, height;        // of the drawable in pixels
-    enum ag_present_pace pace;
+    enum ag_present_mode mode;     // what the surface lacks becomes FIFO, with a warning
     // Makes a VkSurfaceKHR (as bits) for a VkInstance; called again when the surface was lost.
     // NULL: offscreen. The presenter owns the surface.
     bool (*create_surface)(void *user, void *instance, uint64_t *surface, struct ag_error *err);
@@ -49,7 +47,7 @@ struct ag_target {                 // valid from begin to end
     uint32_t width, height;        // as the surface has it: may differ from what resize said
     uint32_t format;               // VkFormat, for pipelines that draw into the target
 };
-// Waits for the display as the pace says and for the frame before last. Clears to `background`
+// Waits for the display as the mode says and for the frame before last. Clears to `background`
 // (RGBA8, R in the lowest byte). `frame_id` comes back with the GPU times. [stage PRESENT]
 enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
                                            uint32_t background, struct ag_target *out,

@@ -31,7 +31,7 @@ struct ag_presenter {
     VkSwapchainKHR swapchain;
     bool stale;                    // make the swapchain anew before the next frame
     bool surface_lost;
-    bool pace_warned;
+    bool mode_warned;
     uint32_t n_images, image_index;
     VkImage images[AG_MAX_SWAPCHAIN_IMAGES];
     VkImageView views[AG_MAX_SWAPCHAIN_IMAGES];

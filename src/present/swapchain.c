@@ -1,7 +1,7 @@
 #include "internal.h"
 
-// A window's images. Out of date, suboptimal, minimised and a lost surface are states: the swapchain
-// is made anew with the next frame.
+// A window's images. Out of date, suboptimal, minimised and a lost surface are states: the
+// swapchain is made anew with the next frame.
 
 // A hidden window may hold back its images for ever: give the event loop its turn.
 #define ACQUIRE_TIMEOUT_NS 100000000
@@ -82,23 +82,23 @@ static VkPresentModeKHR choose_mode(struct ag_presenter *p)
     static const struct {
         VkPresentModeKHR mode;
         const char *name;
-    } paces[] = {
-        [AG_PACE_FIFO] = { VK_PRESENT_MODE_FIFO_KHR, "fifo" },
-        [AG_PACE_MAILBOX] = { VK_PRESENT_MODE_MAILBOX_KHR, "mailbox" },
-        [AG_PACE_IMMEDIATE] = { VK_PRESENT_MODE_IMMEDIATE_KHR, "immediate" },
+    } names[] = {
+        [AG_PRESENT_FIFO] = { VK_PRESENT_MODE_FIFO_KHR, "fifo" },
+        [AG_PRESENT_MAILBOX] = { VK_PRESENT_MODE_MAILBOX_KHR, "mailbox" },
+        [AG_PRESENT_IMMEDIATE] = { VK_PRESENT_MODE_IMMEDIATE_KHR, "immediate" },
     };
     VkPresentModeKHR modes[16];
     uint32_t n = AG_COUNT(modes);
     vkGetPhysicalDeviceSurfacePresentModesKHR(p->gpu->physical, p->surface, &n, modes);
     for (uint32_t i = 0; i < n; i++) {
-        if (modes[i] == paces[p->params.pace].mode) {
+        if (modes[i] == names[p->params.mode].mode) {
             return modes[i];
         }
     }
-    if (!p->pace_warned) {
+    if (!p->mode_warned) {
         ag_warn(p->log, "this window cannot present in mode '%s': using fifo",
-                paces[p->params.pace].name);
-        p->pace_warned = true;
+                names[p->params.mode].name);
+        p->mode_warned = true;
     }
     return VK_PRESENT_MODE_FIFO_KHR;
 }

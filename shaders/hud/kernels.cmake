@@ -1,0 +1,1 @@
+ag_shaders(hud hud.vert hud.frag)

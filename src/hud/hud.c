@@ -1,0 +1,606 @@
+#include "internal.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../gpu/draw.h"
+#include "interface/hud_args.h"
+
+// The HUD's state, its frame, and the triangles on the GPU. Items are formatted by pages.c when the
+// data or the layout changes; triangles are made when something moved; in between a frame repeats
+// the last ones.
+
+AG_SHADERS(hud);
+
+#define SLOTS 3              // vertex buffers in use by the GPU at most
+#define NOTICE_NS 6000000000
+#define FADE_NS 600000000
+#define NOTICE_CHARS 800
+#define MAX_LINES 24
+
+struct slot {
+    struct ag_buffer *vertices, *indices;
+    uint64_t value;          // last submission that read it
+};
+
+struct notice {
+    char text[NOTICE_CHARS];
+    bool error;
+    int64_t since_ns;        // 0: none
+};
+
+struct ag_hud {
+    const struct ag_log *log;
+    struct ag_gpu *gpu;
+    struct ag_hud_params params;
+    enum ag_hud_page page;
+    struct ag_ui *ui;
+    struct ag_draw draw;
+    struct ag_buffer *atlas;
+    const uint8_t *atlas_texels; // to be loaded; NULL: `atlas` is up to date
+    uint32_t atlas_width, atlas_height;
+    float font_px;
+
+    struct ag_hud_copy data;
+    struct ag_items items;
+    struct ag_page_layout layout;
+    struct ag_shape shape;   // that `layout` was made for
+    bool placed, formatted, drawn; // layout, items and triangles are up to date
+
+    struct notice notice, error;
+    bool help;
+    double wished_quality;   // while the slider is held
+    bool slider_held;
+    struct ag_hud_input input; // of the last triangles
+
+    struct slot slots[SLOTS];
+    uint32_t slot;
+};
+
+uint32_t ag_hud_background(void)
+{
+    return AG_COLOR_BACK;
+}
+
+uint32_t ag_hud_panel_background(void)
+{
+    return AG_COLOR_PANEL;
+}
+
+struct ag_hud *ag_hud_create(const struct ag_log *log, struct ag_gpu *gpu,
+                             const struct ag_hud_params *params, struct ag_error *err)
+{
+    (void)err; // what can fail waits for the first target
+    struct ag_hud *hud = ag_alloc(sizeof(*hud));
+    hud->log = log;
+    hud->gpu = gpu;
+    hud->params = *params;
+    hud->page = params->page;
+    hud->data.d.render_fps = hud->data.d.mask_fps = NAN;
+    hud->data.d.duration_ns = -1;
+    hud->ui = ag_ui_create();
+    return hud;
+}
+
+void ag_hud_destroy(struct ag_hud **phud)
+{
+    struct ag_hud *hud = *phud;
+    if (!hud) {
+        return;
+    }
+    if (hud->draw.pipeline) {
+        ag_vk_wait_idle(hud->gpu);
+        ag_draw_destroy(hud->gpu, &hud->draw);
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        ag_buffer_destroy(hud->gpu, &hud->slots[i].vertices);
+        ag_buffer_destroy(hud->gpu, &hud->slots[i].indices);
+    }
+    ag_buffer_destroy(hud->gpu, &hud->atlas);
+    ag_ui_destroy(&hud->ui);
+    ag_free(hud);
+    *phud = NULL;
+}
+
+void ag_hud_set_page(struct ag_hud *hud, enum ag_hud_page page)
+{
+    assert(page < AG_HUD_COUNT);
+    hud->page = page;
+    hud->placed = false;
+}
+
+enum ag_hud_page ag_hud_get_page(const struct ag_hud *hud)
+{
+    return hud->page;
+}
+
+void ag_hud_set_display_scale(struct ag_hud *hud, double scale)
+{
+    hud->params.display_scale = scale;
+    hud->placed = false;
+}
+
+void ag_hud_show_help(struct ag_hud *hud, bool show)
+{
+    hud->help = show && hud->params.n_keys > 0;
+    hud->drawn = false;
+}
+
+bool ag_hud_help_shown(const struct ag_hud *hud)
+{
+    return hud->help;
+}
+
+// ---- data ------------------------------------------------------------------------------------
+
+static void copy_report(struct ag_hud_copy *c, const struct ag_frame_report *r)
+{
+    c->has_report = true;
+    c->report = *r;
+    c->report.cells = NULL;
+    memset(c->selected, 0, sizeof(c->selected));
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        if (r->cells[i] < AG_MAX_CELLS) {
+            c->selected[r->cells[i] / 8] |= (uint8_t)(1u << (r->cells[i] % 8));
+        }
+    }
+    if (r->has_gaze) {
+        uint32_t n = AG_MIN(r->gaze.slots, AG_MAX_SHOWN_IDS);
+        c->has_gaze = true;
+        c->gaze = r->gaze;
+        c->gaze.ids = NULL;
+        c->gaze.losses = NULL;
+        memcpy(c->ids, r->gaze.ids, n * sizeof(c->ids[0]));
+        memcpy(c->losses, r->gaze.losses, n * sizeof(c->losses[0]));
+    }
+}
+
+void ag_hud_update(struct ag_hud *hud, const struct ag_hud_data *data)
+{
+    struct ag_hud_copy *c = &hud->data;
+    c->d = *data;
+    c->has_stats = data->stats != NULL;
+    c->has_run = data->run != NULL;
+    if (data->stats) {
+        c->stats = *data->stats;
+    }
+    if (data->run) {
+        c->run = *data->run;
+    }
+    if (data->report) {
+        copy_report(c, data->report);
+    }
+    uint32_t n = AG_MIN(data->n_history, AG_HUD_HISTORY), skip = data->n_history - n;
+    c->d.n_history = n;
+    if (n) {
+        memcpy(c->interval_ms, data->interval_ms + skip, n * sizeof(float));
+        memcpy(c->gpu_ms, data->gpu_ms + skip, n * sizeof(float));
+    }
+    c->d.interval_ms = c->interval_ms;
+    c->d.gpu_ms = c->gpu_ms;
+    snprintf(c->style, sizeof(c->style), "%s", data->style ? data->style : "");
+    snprintf(c->geometry, sizeof(c->geometry), "%s", data->geometry ? data->geometry : "");
+    snprintf(c->output, sizeof(c->output), "%s", data->output ? data->output : "");
+    hud->formatted = false;
+}
+
+void ag_hud_notice(struct ag_hud *hud, const char *text, bool error, int64_t now_ns)
+{
+    struct notice *n = error ? &hud->error : &hud->notice;
+    snprintf(n->text, sizeof(n->text), "%s", text);
+    n->error = error;
+    n->since_ns = text[0] ? AG_MAX(now_ns, 1) : 0;
+    hud->drawn = false;
+}
+
+bool ag_hud_dismiss(struct ag_hud *hud)
+{
+    bool had = hud->error.since_ns != 0;
+    hud->error.since_ns = 0;
+    hud->drawn = hud->drawn && !had;
+    return had;
+}
+
+// ---- layout ----------------------------------------------------------------------------------
+
+// Steps, so that dragging a window's edge does not bake fonts all the time.
+static float font_size(const struct ag_hud *hud, uint32_t width, uint32_t height)
+{
+    double display = hud->params.display_scale > 0 ? hud->params.display_scale : 1;
+    double scale = hud->params.scale;
+    if (scale <= 0) {
+        double fit = AG_MIN(width / (1280 * display), height / (720 * display));
+        scale = display * AG_CLAMP(floor(fit * 4) / 4, 0.75, 1.5);
+    }
+    return (float)AG_CLAMP(round(16 * scale), 8, 96);
+}
+
+static void set_metrics(struct ag_hud *hud)
+{
+    struct ag_metrics *m = &hud->items.m;
+    float px = hud->font_px;
+    m->cell = (int32_t)ag_ui_advance(hud->ui, AG_FONT_BODY);
+    m->height = (int32_t)ag_ui_height(hud->ui, AG_FONT_BODY);
+    m->line = (int32_t)(px * 1.15f);
+    m->pad = (int32_t)(px * 0.5f);
+    m->gap = (int32_t)(px * 0.5f);
+    m->big_cell = ag_ui_advance(hud->ui, AG_FONT_BIG);
+    m->big_height = (int32_t)ag_ui_height(hud->ui, AG_FONT_BIG);
+}
+
+static void bake(struct ag_hud *hud, float px)
+{
+    struct ag_ui_atlas atlas = ag_ui_set_font(hud->ui, px);
+    hud->atlas_texels = atlas.texels; // goes to the GPU with the next draw
+    hud->atlas_width = atlas.width;
+    hud->atlas_height = atlas.height;
+    hud->font_px = px;
+    set_metrics(hud);
+}
+
+static bool same_shape(const struct ag_shape *a, const struct ag_shape *b)
+{
+    return a->width == b->width && a->height == b->height && a->sar_num == b->sar_num &&
+           a->sar_den == b->sar_den;
+}
+
+void ag_hud_layout(struct ag_hud *hud, uint32_t width, uint32_t height,
+                   const struct ag_shape *picture, struct ag_view *out)
+{
+    const struct ag_view *view = &hud->layout.view;
+    bool same = hud->placed && view->width == width && view->height == height &&
+                same_shape(&hud->shape, picture);
+    if (!same) {
+        float px = font_size(hud, width, height);
+        if (px != hud->font_px) {
+            bake(hud, px);
+        }
+        hud->shape = *picture;
+        ag_page_place(hud->page, &hud->items.m, width, height, picture, &hud->layout);
+        hud->placed = true;
+        hud->formatted = false;
+    }
+    *out = hud->layout.view;
+}
+
+// ---- triangles -------------------------------------------------------------------------------
+
+static void draw_slider(struct ag_hud *hud, const struct ag_item *item,
+                        struct ag_hud_actions *actions)
+{
+    const struct ag_hud_data *d = &hud->data.d;
+    double range = d->quality_max - d->quality_min, at = 0;
+    struct ag_ui_widget state;
+    bool moved = ag_ui_slider(hud->ui, "quality", item->x, item->y, item->width, item->height, &at,
+                              &state);
+    // Right is better: more decibels, or a lower threshold.
+    if (moved) {
+        double v = d->quality_db ? d->quality_min + at * range : d->quality_max - at * range;
+        double step = d->quality_step > 0 ? d->quality_step : 0.01;
+        v = AG_CLAMP(round(v / step) * step, d->quality_min, d->quality_max);
+        actions->set_quality = !hud->slider_held || v != hud->wished_quality;
+        actions->quality = hud->wished_quality = v;
+    }
+    hud->slider_held = moved;
+    double v = moved ? hud->wished_quality : d->quality;
+    double t = range > 0 ? (v - d->quality_min) / range : 0;
+    t = AG_CLAMP(d->quality_db ? t : 1 - t, 0, 1);
+    float track = 0.42f * item->height, y = item->y + 0.5f * (item->height - track);
+    float x = item->x + (float)t * item->width;
+    bool off = d->quality_off && !moved;
+    ag_ui_fill(hud->ui, item->x, y, item->width, track, 0.5f * track, AG_COLOR_LINE);
+    ag_ui_fill(hud->ui, item->x, y, x - item->x, track, 0.5f * track,
+               off ? AG_COLOR_FAINT : AG_ALPHA(item->color, 209));
+    ag_ui_fill(hud->ui, x - 0.25f * item->height, item->y + 0.1f * item->height,
+               0.5f * item->height, 0.8f * item->height, 3,
+               state.hovered || state.active ? AG_COLOR_TEXT : AG_RGB(190, 196, 206));
+}
+
+static void draw_button(struct ag_hud *hud, const struct ag_item *item,
+                        struct ag_hud_actions *actions)
+{
+    struct ag_ui_widget state;
+    if (ag_ui_button(hud->ui, "source", item->x, item->y, item->width, item->height, &state)) {
+        actions->switch_source = true;
+    }
+    uint32_t back = AG_ALPHA(AG_RGB(242, 242, 242), state.active ? 90 : state.hovered ? 64 : 41);
+    ag_ui_fill(hud->ui, item->x, item->y, item->width, item->height, 4, back);
+    const struct ag_metrics *m = &hud->items.m;
+    float text = (float)(item->length * m->cell);
+    ag_ui_text(hud->ui, AG_FONT_BODY, floorf(item->x + 0.5f * (item->width - text)),
+               floorf(item->y + 0.5f * (item->height - (float)m->height)), item->color, item->text,
+               item->length);
+}
+
+static void draw_item(struct ag_hud *hud, const struct ag_item *item,
+                      struct ag_hud_actions *actions)
+{
+    struct ag_ui *ui = hud->ui;
+    switch ((enum ag_item_kind)item->kind) {
+    case AG_ITEM_TEXT:
+        ag_ui_text(ui, item->font, item->x, item->y, item->color, item->text, item->length);
+        break;
+    case AG_ITEM_FILL:
+        ag_ui_fill(ui, item->x, item->y, item->width, item->height, item->rounding, item->color);
+        break;
+    case AG_ITEM_TRIANGLE:
+        ag_ui_triangle(ui, item->x, item->y, item->x + item->width, item->y + 0.5f * item->height,
+                       item->x, item->y + item->height, item->color);
+        break;
+    case AG_ITEM_CURVE:
+        ag_ui_curve(ui, &hud->items.points[2 * (uint32_t)item->x], item->length,
+                    hud->font_px / 11, item->color);
+        break;
+    case AG_ITEM_SLIDER:
+        draw_slider(hud, item, actions);
+        break;
+    case AG_ITEM_BUTTON:
+        draw_button(hud, item, actions);
+        break;
+    }
+}
+
+// Pieces of `text` of at most `columns` characters, broken at spaces where there are any.
+struct line {
+    const char *text;
+    size_t length;
+};
+
+static uint32_t wrap(const char *text, size_t columns, struct line *lines, uint32_t max)
+{
+    uint32_t n = 0;
+    while (*text && n < max) {
+        bool cut;
+        size_t bytes = ag_text_prefix(text, columns, &cut), end = bytes;
+        while (cut && end > 0 && text[end] != ' ') {
+            end--;
+        }
+        end = cut && end > 0 ? end : bytes;
+        lines[n++] = (struct line){ text, end };
+        text += end;
+        text += strspn(text, " ");
+    }
+    return n;
+}
+
+static float opacity(const struct notice *n, int64_t now_ns)
+{
+    int64_t left = n->since_ns + NOTICE_NS - now_ns;
+    return n->error || left > FADE_NS ? 1 : (float)AG_MAX(left, 0) / FADE_NS;
+}
+
+// A box at the lower edge; long sentences grow upwards.
+static void draw_notice(struct ag_hud *hud, const struct notice *n, int64_t now_ns)
+{
+    const struct ag_metrics *m = &hud->items.m;
+    const struct ag_view *view = &hud->layout.view;
+    float alpha = opacity(n, now_ns);
+    int32_t room = (int32_t)view->width - 2 * m->gap - 2 * m->pad;
+    if (n->since_ns == 0 || alpha <= 0 || room < 8 * m->cell) {
+        return;
+    }
+    struct line lines[MAX_LINES];
+    const char *foot = n->error ? "press a key" : "";
+    int32_t columns = room / m->cell - 2, foot_columns = (int32_t)strlen(foot) + 1;
+    columns -= n->error && columns > 2 * foot_columns ? foot_columns : 0;
+    uint32_t count = wrap(n->text, (size_t)columns, lines, MAX_LINES);
+    float height = (float)((int32_t)count * m->line + m->pad);
+    float x = (float)m->gap, y = (float)(int32_t)view->height - height - (float)(m->gap / 2);
+    float width = (float)(room + 2 * m->pad);
+    uint32_t a = (uint32_t)(255 * alpha), color = n->error ? AG_COLOR_BAD : AG_COLOR_BLUE;
+    ag_ui_fill(hud->ui, x, y, width, height, 4,
+               AG_ALPHA(n->error ? AG_RGB(56, 24, 28) : AG_RGB(26, 42, 56), a));
+    ag_ui_fill(hud->ui, x, y, 3, height, 0, AG_ALPHA(color, a));
+    float text_x = x + (float)(m->pad + m->cell / 2), text_y = y + 0.5f * (float)m->pad;
+    for (uint32_t i = 0; i < count; i++) {
+        ag_ui_text(hud->ui, AG_FONT_BODY, text_x, floorf(text_y + (float)((int32_t)i * m->line)),
+                   AG_ALPHA(AG_COLOR_TEXT, a), lines[i].text, lines[i].length);
+    }
+    ag_ui_text(hud->ui, AG_FONT_BODY, x + width - (float)(foot_columns * m->cell),
+               floorf(y + height - (float)m->line - 0.25f * (float)m->pad), AG_ALPHA(color, a),
+               foot, strlen(foot));
+}
+
+static void draw_help(struct ag_hud *hud)
+{
+    const struct ag_metrics *m = &hud->items.m;
+    const struct ag_view *view = &hud->layout.view;
+    const struct ag_hud_key *keys = hud->params.keys;
+    uint32_t n = hud->params.n_keys;
+    size_t key_columns = 0, help_columns = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        key_columns = AG_MAX(key_columns, ag_text_columns(keys[i].key));
+        help_columns = AG_MAX(help_columns, ag_text_columns(keys[i].help));
+    }
+    // One column of keys, or two where the window is too low for one.
+    int32_t column = (int32_t)(key_columns + help_columns + 3) * m->cell;
+    bool two = (int32_t)(n + 3) * m->line + 4 * m->pad > (int32_t)view->height;
+    uint32_t rows = two ? (n + 1) / 2 : n;
+    int32_t width = (two ? 2 * column + 2 * m->cell : column) + 4 * m->pad;
+    int32_t height = (int32_t)(rows + 2) * m->line + 4 * m->pad;
+    int32_t x = ((int32_t)view->width - width) / 2, y = ((int32_t)view->height - height) / 2;
+    x = AG_MAX(x, 0);
+    y = AG_MAX(y, 0);
+    ag_ui_fill(hud->ui, 0, 0, (float)view->width, (float)view->height, 0,
+               AG_ALPHA(AG_COLOR_BACK, 190));
+    ag_ui_fill(hud->ui, (float)x, (float)y, (float)width, (float)height, 6, AG_COLOR_CARD);
+    ag_ui_outline(hud->ui, (float)x, (float)y, (float)width, (float)height, 6, AG_COLOR_LINE);
+    x += 2 * m->pad;
+    y += 2 * m->pad;
+    ag_ui_text(hud->ui, AG_FONT_BODY, (float)x, (float)y, AG_COLOR_LABEL, "KEYS", 4);
+    for (uint32_t i = 0; i < n; i++) {
+        float left = (float)(x + (int32_t)(i / rows) * (column + 2 * m->cell));
+        float top = floorf((float)y + (1.5f + (float)(i % rows)) * (float)m->line);
+        ag_ui_text(hud->ui, AG_FONT_BODY, left, top, AG_COLOR_GOLD, keys[i].key,
+                   strlen(keys[i].key));
+        ag_ui_text(hud->ui, AG_FONT_BODY, left + (float)((int32_t)(key_columns + 3) * m->cell), top,
+                   AG_COLOR_TEXT, keys[i].help, strlen(keys[i].help));
+    }
+}
+
+static bool grow(struct ag_hud *hud, struct ag_buffer **buffer, uint64_t size, const char *name,
+                 struct ag_error *err)
+{
+    if (*buffer && (*buffer)->size >= size) {
+        return true;
+    }
+    ag_buffer_destroy(hud->gpu, buffer);
+    *buffer = ag_buffer_create(hud->gpu, AG_MEM_UPLOAD, AG_MAX(2 * size, 256 << 10), name, err);
+    return *buffer != NULL;
+}
+
+static bool rebuild(struct ag_hud *hud, const struct ag_hud_input *input,
+                    struct ag_hud_actions *actions, struct ag_error *err)
+{
+    const struct ag_view *view = &hud->layout.view;
+    float seconds = (float)(input->now_ns - hud->input.now_ns) * 1e-9f;
+    ag_ui_begin(hud->ui, view->width, view->height, seconds,
+                &(struct ag_ui_input){ input->mouse_x, input->mouse_y, input->mouse_down });
+    for (uint32_t i = 0; i < hud->items.n; i++) {
+        draw_item(hud, &hud->items.list[i], actions);
+    }
+    ag_ui_on_top(hud->ui);
+    if (hud->help) {
+        draw_help(hud);
+    }
+    draw_notice(hud, hud->error.since_ns ? &hud->error : &hud->notice, input->now_ns);
+    struct ag_ui_mesh mesh = ag_ui_end(hud->ui);
+    hud->slot = (hud->slot + 1) % SLOTS;
+    struct slot *slot = &hud->slots[hud->slot];
+    if (!ag_gpu_wait(hud->gpu, slot->value, err) ||
+        !grow(hud, &slot->vertices, mesh.n_vertices * sizeof(struct ag_ui_vertex), "hud/vertices",
+              err) ||
+        !grow(hud, &slot->indices, mesh.n_indices * sizeof(uint16_t), "hud/indices", err)) {
+        return false;
+    }
+    ag_ui_copy(hud->ui, slot->vertices->data, slot->indices->data);
+    ag_buffer_flush(hud->gpu, slot->vertices);
+    ag_buffer_flush(hud->gpu, slot->indices);
+    hud->input = *input;
+    hud->drawn = true;
+    return true;
+}
+
+// ---- a frame ---------------------------------------------------------------------------------
+
+static bool prepare(struct ag_hud *hud, VkFormat format, struct ag_error *err)
+{
+    if (hud->atlas_texels) {
+        uint64_t size = (uint64_t)hud->atlas_width * hud->atlas_height;
+        ag_buffer_destroy(hud->gpu, &hud->atlas);
+        hud->atlas = ag_buffer_create(hud->gpu, AG_MEM_DEVICE, size, "hud/atlas", err);
+        if (!hud->atlas || !ag_buffer_load(hud->gpu, hud->atlas, 0, hud->atlas_texels, size, err)) {
+            return false;
+        }
+        hud->atlas_texels = NULL;
+    }
+    if (hud->draw.format == format) {
+        return true;
+    }
+    if (hud->draw.pipeline) {
+        ag_vk_wait_idle(hud->gpu);
+        ag_draw_destroy(hud->gpu, &hud->draw);
+    }
+    static const VkVertexInputAttributeDescription attributes[] = {
+        { 0, 0, VK_FORMAT_R32G32_SFLOAT, offsetof(struct ag_ui_vertex, x) },
+        { 1, 0, VK_FORMAT_R32G32_SFLOAT, offsetof(struct ag_ui_vertex, u) },
+        { 2, 0, VK_FORMAT_R8G8B8A8_UNORM, offsetof(struct ag_ui_vertex, color) },
+    };
+    struct ag_draw_params params = {
+        .library = &ag_shaders_hud,
+        .vertex = "hud.vert",
+        .fragment = "hud.frag",
+        .format = format,
+        .blend = true,
+        .attributes = attributes,
+        .n_attributes = AG_COUNT(attributes),
+        .stride = sizeof(struct ag_ui_vertex),
+        .push_bytes = sizeof(struct hud_args),
+    };
+    return ag_draw_create(hud->gpu, &params, &hud->draw, err);
+}
+
+static void record(struct ag_hud *hud, const struct ag_target *target)
+{
+    struct slot *slot = &hud->slots[hud->slot];
+    VkCommandBuffer commands = ag_vk_command_buffer(target->cmd);
+    struct hud_args args = {
+        .width = (float)target->width,
+        .height = (float)target->height,
+        .atlas_width = hud->atlas_width,
+        .atlas_height = hud->atlas_height,
+    };
+    ag_draw_bind(target->cmd, &hud->draw, hud->atlas, &args);
+    VkViewport viewport = {
+        .width = (float)target->width, .height = (float)target->height, .maxDepth = 1
+    };
+    vkCmdSetViewport(commands, 0, 1, &viewport);
+    VkBuffer vertices = ag_vk_buffer(slot->vertices);
+    vkCmdBindVertexBuffers(commands, 0, 1, &vertices, &(VkDeviceSize){ 0 });
+    vkCmdBindIndexBuffer(commands, ag_vk_buffer(slot->indices), 0, VK_INDEX_TYPE_UINT16);
+    struct ag_ui_draw d;
+    for (uint32_t i = 0; ag_ui_next_draw(hud->ui, i, &d); i++) {
+        VkRect2D scissor = { { d.x, d.y }, { (uint32_t)d.width, (uint32_t)d.height } };
+        vkCmdSetScissor(commands, 0, 1, &scissor);
+        vkCmdDrawIndexed(commands, d.n_indices, 1, d.first_index, (int32_t)d.first_vertex, 0);
+    }
+    slot->value = hud->gpu->submitted + hud->gpu->recording; // `cmd` will get no later one
+}
+
+static bool fades(const struct ag_hud *hud, int64_t now_ns)
+{
+    const struct notice *n = &hud->notice;
+    int64_t end = n->since_ns + NOTICE_NS;
+    return !hud->error.since_ns && n->since_ns && now_ns > end - FADE_NS && hud->input.now_ns < end;
+}
+
+static bool over_widget(const struct ag_hud *hud, float x, float y)
+{
+    for (uint32_t i = 0; i < hud->items.n; i++) {
+        const struct ag_item *item = &hud->items.list[i];
+        bool reacts = item->kind == AG_ITEM_SLIDER || item->kind == AG_ITEM_BUTTON;
+        if (reacts && x >= item->x && x < item->x + item->width && y >= item->y &&
+            y < item->y + item->height) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ag_hud_wants_draw(const struct ag_hud *hud, const struct ag_hud_input *input)
+{
+    const struct ag_hud_input *last = &hud->input;
+    if (!hud->placed || !hud->formatted || !hud->drawn || fades(hud, input->now_ns) ||
+        hud->slider_held || input->mouse_down != last->mouse_down) {
+        return true;
+    }
+    bool moved = input->mouse_x != last->mouse_x || input->mouse_y != last->mouse_y;
+    return moved && (over_widget(hud, input->mouse_x, input->mouse_y) ||
+                     over_widget(hud, last->mouse_x, last->mouse_y));
+}
+
+bool ag_hud_draw(struct ag_hud *hud, const struct ag_target *target, const struct ag_view *view,
+                 const struct ag_hud_input *input, struct ag_hud_actions *actions,
+                 struct ag_error *err)
+{
+    assert(hud->placed && view->width == target->width && view->height == target->height);
+    *actions = (struct ag_hud_actions){ 0 };
+    if (!prepare(hud, (VkFormat)target->format, err)) {
+        return false;
+    }
+    bool again = ag_hud_wants_draw(hud, input);
+    if (!hud->formatted) {
+        ag_pages_format(&hud->data, &hud->layout, hud->params.n_keys > 0, &hud->items);
+        hud->formatted = true;
+    }
+    if (again && !rebuild(hud, input, actions, err)) {
+        return false;
+    }
+    ag_cmd_stage_begin(target->cmd, AG_STAGE_HUD);
+    record(hud, target);
+    ag_cmd_stage_end(target->cmd);
+    return true;
+}
