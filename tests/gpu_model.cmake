@@ -1,1 +1,3 @@
+ag_test(gpu_kernels MODULES gpu_model reference model gpu timing base shaders_model
+        SOURCES kernel_cases.c LABELS gpu model)
 ag_test(gpu_model MODULES gpu_model model gpu timing base shaders_model LABELS gpu model)
