@@ -295,8 +295,9 @@ static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
     ag_cmd_copy(cmd, s->readback, o->canvas, s->stats, 256, sizeof(struct ag_canvas_stats));
     ag_cmd_copy(cmd, s->readback, o->selected, plan->selected, 0, o->selected_bytes);
     if (s->gpu_gaze) {
-        ag_cmd_copy(cmd, s->readback, o->gaze, ag_gpu_model_results(p->gpu_model, NULL), 0,
-                    o->gaze_bytes);
+        uint64_t bytes;
+        const struct ag_buffer *results = ag_gpu_model_results(p->gpu_model, &bytes);
+        ag_cmd_copy(cmd, s->readback, o->gaze, results, 0, bytes);
     }
     ag_cmd_host_barrier(cmd);
 }

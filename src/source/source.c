@@ -49,7 +49,7 @@ static const struct source_driver *by_name(const char *name, struct ag_error *er
         names[i] = drivers[i]->name;
     }
     const char *near = ag_closest(name, names, AG_COUNT(names));
-    ag_fail(err, AG_ERR_INPUT, "there is no source '%s'; %s%s%s", name,
+    ag_fail(err, AG_ERR_USAGE, "there is no source '%s'; %s%s%s", name,
             near ? "did you mean '" : "expected video, camera, image or synthetic-...",
             near ? near : "", near ? "'?" : "");
     return NULL;
@@ -61,7 +61,7 @@ static const struct source_driver *by_uri(const char *uri, struct ag_error *err)
     static const char *const stills[] = { "png", "jpg", "jpeg", "bmp", "ppm",  "pgm", "pnm",
                                           "tga", "psd", "webp", "tif", "tiff", "avif" };
     if (!uri) {
-        ag_fail(err, AG_ERR_INPUT, "no source: give a file, a URL, or --source NAME");
+        ag_fail(err, AG_ERR_USAGE, "no source: give a file, a URL, or --source NAME");
         return NULL;
     }
     if (strncmp(uri, "/dev/video", 10) == 0) {
