@@ -75,8 +75,8 @@ void ag_timing_add_total(struct ag_timing *t, enum ag_total total, int64_t ns);
 struct ag_timing_snapshot { // milliseconds; samples == 0: never seen
     struct ag_series_stats stage[AG_STAGE_COUNT][AG_CLOCK_COUNT];
     struct ag_series_stats total[AG_TOTAL_COUNT];
-    int dominant_stage; // largest p95 over both clocks without GENERATE, RING, SOURCE and RECORD;
-                        // -1: none
+    int dominant_stage; // largest p95 over both clocks without GENERATE, RING, SOURCE, RECORD
+                        // and WAIT (which only says that another one is); -1: none
     enum ag_clock dominant_clock;
     uint64_t dropped_samples; // timestamps that came too late to be read without waiting
 };

@@ -96,7 +96,7 @@ void ag_timing_drop(struct ag_timing *t)
 static bool can_dominate(int stage)
 {
     return stage != AG_STAGE_GENERATE && stage != AG_STAGE_RING && stage != AG_STAGE_SOURCE &&
-           stage != AG_STAGE_RECORD;
+           stage != AG_STAGE_RECORD && stage != AG_STAGE_WAIT;
 }
 
 static void find_dominant(struct ag_timing_snapshot *s)
