@@ -1,5 +1,6 @@
 ag_test(preprocess_ref MODULES reference model base)
-ag_test(preprocess MODULES preprocess reference source gpu timing base shaders_preprocess LABELS gpu)
+ag_test(preprocess MODULES preprocess reference source gpu timing base shaders_preprocess shaders_source
+        LABELS gpu)
 target_include_directories(test_preprocess PRIVATE ${CMAKE_SOURCE_DIR}/src/preprocess)
 if(AUTOGAZE_FFMPEG)
   ag_test(color_swscale MODULES reference base)

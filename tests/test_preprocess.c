@@ -254,7 +254,9 @@ static void generated_frames(void **state)
                                   .pattern = (enum ag_pattern)(i % AG_PATTERN_COUNT) };
         frame.layout.kind = AG_PIXEL_GENERATED;
         struct ag_error err = { 0 };
+        uint64_t uploaded = ag_gpu_get_counters(f->gpu).bytes_uploaded;
         TEST_OK(run_picture(f, &frame, NULL, rgba, &err), err);
+        assert_int_equal(ag_gpu_get_counters(f->gpu).bytes_uploaded, uploaded);
         test_gpu_read(f->gpu, rgba, found, BYTES);
         ag_pattern_draw(frame.pattern, frame.index, W, H, expected);
         assert_memory_equal(found, expected, BYTES);

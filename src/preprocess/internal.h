@@ -7,6 +7,8 @@
 #include "interface/color_args.h"
 #include "interface/resize_args.h"
 
+#define BIND_ALIGN 256 // of a binding's offset
+
 struct ag_preprocess {
     struct ag_gpu *gpu;
 
@@ -14,8 +16,9 @@ struct ag_preprocess {
     struct ag_kernel *color;       // for one pixel format, that of the last frame
     uint32_t color_constants[COLOR_CONSTANTS];
     struct ag_buffer *samples;     // as large as the largest frame so far
-    struct ag_buffer *drawn;       // generated frames: UPLOAD, a slot for each submission in flight
-    uint32_t next_drawn;
+    struct ag_kernel *generate;    // synthetic frames
+    struct ag_buffer *waves;       // their tables: UPLOAD, a slot for each submission in flight
+    uint32_t next_waves;
 
     // picture -> model input, for one size
     struct ag_kernel *rows, *columns, *bicubic;
@@ -28,6 +31,7 @@ struct ag_preprocess {
     struct bicubic_args bicubic_args;
 };
 
+bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err);
 void ag_picture_destroy(struct ag_preprocess *p);
 
 #endif

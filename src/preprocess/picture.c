@@ -6,17 +6,28 @@
 
 #include "autogaze/preprocess_ref.h"
 #include "autogaze/source.h"
+#include "interface/generate_args.h"
 
 AG_SHADERS(preprocess);
+AG_SHADERS(source);
 
 #define GROUP_X 16
 #define GROUP_Y 8
 #define MAX_STEP 8
 #define SLACK 64 // bytes behind the samples that the last strip may read
 
+bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err)
+{
+    struct ag_kernel_params generate = { &ag_shaders_source, "generate",
+                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
+    p->generate = ag_kernel_create(p->gpu, &generate, err);
+    return p->generate != NULL;
+}
+
 void ag_picture_destroy(struct ag_preprocess *p)
 {
-    ag_buffer_destroy(p->gpu, &p->drawn);
+    ag_buffer_destroy(p->gpu, &p->waves);
+    ag_kernel_destroy(p->gpu, &p->generate);
     ag_buffer_destroy(p->gpu, &p->samples);
     ag_kernel_destroy(p->gpu, &p->color);
 }
@@ -189,27 +200,38 @@ static bool record_samples(struct ag_preprocess *p, struct ag_cmd *cmd,
     return true;
 }
 
+// Only grows; pan has the largest table of all patterns.
+static bool reserve_waves(struct ag_preprocess *p, uint64_t slot, struct ag_error *err)
+{
+    if (p->waves && p->waves->size >= slot * AG_CMD_SLOTS) {
+        return true;
+    }
+    ag_buffer_destroy(p->gpu, &p->waves);
+    uint64_t size = slot * AG_CMD_SLOTS;
+    p->waves = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, size, "preprocess/waves", err);
+    return p->waves != NULL;
+}
+
 static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
-                             const struct ag_frame *frame, struct ag_buffer *rgba,
+                             const struct ag_frame *f, struct ag_buffer *rgba,
                              struct ag_error *err)
 {
-    uint64_t bytes = (uint64_t)frame->width * frame->height * 4;
-    if (p->drawn && p->drawn->size != bytes * AG_CMD_SLOTS) {
-        ag_buffer_destroy(p->gpu, &p->drawn);
+    uint64_t table = ag_pattern_table_floats(AG_PATTERN_PAN, f->width, f->height) * sizeof(float);
+    uint64_t slot = AG_ALIGN_UP(table, BIND_ALIGN);
+    if (!reserve_waves(p, slot, err)) {
+        return false;
     }
-    if (!p->drawn) {
-        p->drawn = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, bytes * AG_CMD_SLOTS,
-                                    "preprocess/drawn", err);
-        if (!p->drawn) {
-            return false;
-        }
-    }
-    uint64_t slot = p->next_drawn++ % AG_CMD_SLOTS * bytes;
-    ag_pattern_draw(frame->pattern, frame->index, frame->width, frame->height,
-                    (uint8_t *)p->drawn->data + slot);
-    ag_buffer_flush(p->gpu, p->drawn);
+    slot = p->waves->size / AG_CMD_SLOTS;
+    uint64_t at = p->next_waves++ % AG_CMD_SLOTS * slot;
+    struct generate_args a;
+    ag_pattern_prepare(f->pattern, f->index, f->width, f->height, &a,
+                       (float *)((uint8_t *)p->waves->data + at));
+    ag_buffer_flush(p->gpu, p->waves);
+
     ag_cmd_stage_begin(cmd, AG_STAGE_GENERATE);
-    ag_cmd_copy(cmd, rgba, 0, p->drawn, slot, bytes);
+    uint64_t bytes = (uint64_t)f->width * f->height * 4;
+    ag_dispatch(cmd, p->generate, AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
+                sizeof(a), AG_DIV_UP(f->width, GROUP_X), AG_DIV_UP(f->height, GROUP_Y), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;

@@ -11,7 +11,6 @@ AG_SHADERS(preprocess);
 
 #define GROUP_X 16
 #define GROUP_Y 8
-#define BIND_ALIGN 256 // of a binding's offset
 #define MAX_ASPECT 50
 
 struct ag_preprocess *ag_preprocess_create(struct ag_gpu *gpu, struct ag_error *err)
@@ -24,7 +23,7 @@ struct ag_preprocess *ag_preprocess_create(struct ag_gpu *gpu, struct ag_error *
                                         AG_CONSTANTS(GROUP_X, GROUP_Y, true) };
     struct ag_kernel_params bicubic = { &ag_shaders_preprocess, "bicubic",
                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
-    if (!(p->rows = ag_kernel_create(gpu, &rows, err)) ||
+    if (!ag_picture_create(p, err) || !(p->rows = ag_kernel_create(gpu, &rows, err)) ||
         !(p->columns = ag_kernel_create(gpu, &columns, err)) ||
         !(p->bicubic = ag_kernel_create(gpu, &bicubic, err))) {
         ag_preprocess_destroy(gpu, &p);
