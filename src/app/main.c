@@ -44,7 +44,7 @@ static int run(const struct ag_config *config, int64_t start_ns, struct ag_error
         return app_list(&log, config, err) ? AG_OK : (int)err->status;
     }
     handle_signals();
-#ifdef AUTOGAZE_WINDOW
+#ifdef AG_APP_WINDOW
     if (!config->headless) {
         return app_run_window(&log, config, start_ns, err);
     }
