@@ -38,7 +38,7 @@ uint64_t ag_gpu_model_bytes(const struct ag_gpu_model *m); // device memory, KV 
 struct ag_gpu_gaze_job {
     uint64_t frame_id;
     const struct ag_buffer *input;    // [streams][3][S][S] float32 at input_offset
-    uint64_t input_offset;
+    uint64_t input_offset;            // offsets: multiples of 256
     // Context `canvas`; NULL = unknown:
     const struct ag_buffer *canvas;   // [streams][3][S][S]
     uint64_t canvas_offset;
@@ -47,9 +47,8 @@ struct ag_gpu_gaze_job {
     uint64_t previous_id;             // frame that was recorded last
     uint32_t budget;                  // slots a frame at most
     float threshold;                  // AG_NO_THRESHOLD: off
-    // Teacher forcing for tests: [streams][rounds][K] ids, EOS where padded; NULL: free running.
-    // The number of forced rounds is given a stream in the first word of each round's row... see
-    // shaders/interface/decode_state.h.
+    // Teacher forcing for tests: what each round emits is replaced by these ids before it is fed
+    // back (layout: FORCED_WORDS in shaders/interface/decode_state.h). NULL: free running.
     const struct ag_buffer *forced;
 };
 // Records the frame [stages VISION, PREFILL, DECODE]. out: the cell list for the planner (pads as
@@ -75,5 +74,9 @@ bool ag_gpu_model_read_forward(struct ag_gpu_model *m, uint32_t stream, uint32_t
                                float *hidden, float *logits, float *losses, struct ag_error *err);
 bool ag_gpu_model_read_vision(struct ag_gpu_model *m, uint32_t stream, float *tokens,
                               struct ag_error *err);
+// Context `frames`: the trunk's temporal past after the last frame, [depth][C][trunk_time-1][P]
+// (waits; needs no trace).
+bool ag_gpu_model_read_past(struct ag_gpu_model *m, uint32_t stream, float *past,
+                            struct ag_error *err);
 
 #endif

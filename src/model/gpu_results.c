@@ -63,3 +63,29 @@ bool ag_gpu_model_read_vision(struct ag_gpu_model *m, uint32_t stream, float *to
     return check_tap(m, stream, 0, err) &&
            ag_buffer_read(m->gpu, m->buffer[RES_TOKENS], stream * bytes, tokens, bytes, err);
 }
+
+bool ag_gpu_model_read_past(struct ag_gpu_model *m, uint32_t stream, float *past,
+                            struct ag_error *err)
+{
+    const struct ag_model_config *c = &m->shape.c;
+    assert(!m->canvas && stream < m->shape.streams);
+    uint32_t n = c->trunk_time - 1, stride = gpu_pad4(c->channels);
+    uint64_t slot_bytes = (uint64_t)c->tokens * stride * sizeof(float);
+    float *slot = ag_alloc(slot_bytes);
+    bool ok = true;
+    for (uint32_t i = 0; i < c->trunk_depth * n && ok; i++) {
+        uint32_t block = i / n, t = i % n; // t 0 is the oldest: n frames before the next one
+        bool known = m->in_chunk + t >= n;
+        uint32_t at = known ? (m->in_chunk + t - n) % c->trunk_time : 0;
+        uint64_t first = ((uint64_t)stream * c->trunk_depth + block) * m->shape.feature_slots + at;
+        ok = ag_buffer_read(m->gpu, m->buffer[RES_FEATURES], first * slot_bytes, slot, slot_bytes,
+                            err);
+        for (uint32_t k = 0; k < c->channels * c->tokens && ok; k++) {
+            uint32_t channel = k / c->tokens, cell = k % c->tokens;
+            past[(((size_t)block * c->channels + channel) * n + t) * c->tokens + cell] =
+                known ? slot[(size_t)cell * stride + channel] : 0.0f;
+        }
+    }
+    ag_free(slot);
+    return ok;
+}
