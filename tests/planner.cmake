@@ -6,3 +6,5 @@ ag_test(compositor_ref MODULES reference base
 ag_test(planner MODULES ${planner} SOURCES ${masks} LABELS gpu)
 ag_test(compositor MODULES compositor shaders_compositor ${planner} SOURCES ${masks} LABELS gpu)
 ag_test(canvas MODULES compositor shaders_compositor ${planner} SOURCES ${masks} LABELS gpu)
+ag_test(patch_diff MODULES mask shaders_mask reference gpu timing base
+        SOURCES ${CMAKE_SOURCE_DIR}/src/source/pattern.c LABELS gpu)

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-// Twin of shaders/mask/diff.comp and compact.comp (S4): integer sums, then one float32 score a
+// Twin of shaders/mask/diff.comp and select.comp (S4): integer sums, then one float32 score a
 // cell, in the order and the precision of the shader.
 
 struct sums {
