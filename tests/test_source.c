@@ -24,17 +24,22 @@ static struct ag_source *open_source(struct ag_source_params params)
     return source;
 }
 
-static void open_fails(struct ag_source_params params, const char *part)
+static void fails_with(enum ag_status status, struct ag_source_params params, const char *part)
 {
     struct ag_error err = { 0 };
     struct ag_source *source = ag_source_open(NULL, &params, &err);
     if (source) {
         fail_msg("%s was opened", params.uri ? params.uri : params.driver);
     }
-    assert_int_equal(err.status, AG_ERR_INPUT);
+    assert_int_equal(err.status, status);
     if (!strstr(err.text, part)) {
         fail_msg("'%s' does not say '%s'", err.text, part);
     }
+}
+
+static void open_fails(struct ag_source_params params, const char *part)
+{
+    fails_with(AG_ERR_INPUT, params, part);
 }
 
 static struct ag_frame get(struct ag_source *source)
@@ -79,10 +84,11 @@ static void test_table(void **state)
         }
     }
     assert_int_equal(ag_source_drivers(list, 2), 2);
-    open_fails((struct ag_source_params){ .driver = "synthetic-pam" },
+    fails_with(AG_ERR_USAGE, (struct ag_source_params){ .driver = "synthetic-pam" },
                "did you mean 'synthetic-pan'");
-    open_fails((struct ag_source_params){ .driver = "quux" }, "expected video, camera, image");
-    open_fails((struct ag_source_params){ 0 }, "no source");
+    fails_with(AG_ERR_USAGE, (struct ag_source_params){ .driver = "quux" },
+               "expected video, camera, image");
+    fails_with(AG_ERR_USAGE, (struct ag_source_params){ 0 }, "no source");
 }
 
 // ---- synthetic ----------------------------------------------------------------------------------

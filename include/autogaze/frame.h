@@ -30,7 +30,7 @@ struct ag_frame {
     bool discontinuity;      // first frame after open, seek, loop or a size change
     struct pixel_layout layout; // into `data`
     const uint8_t *data;     // samples; NULL for AG_PIXEL_GENERATED
-    uint64_t bytes;          // of the samples: what crosses the bus
+    uint64_t bytes;          // of the samples with the gaps between planes: what crosses the bus
     enum ag_pattern pattern; // AG_PIXEL_GENERATED: what to draw
     uint32_t index;          // and its frame index
 };

@@ -47,7 +47,8 @@ enum ag_next {
 };
 
 struct ag_source;
-// Fails with AG_ERR_INPUT and one sentence; within 5 s if the input gives nothing at all.
+// Fails with one sentence, within 5 s if the input gives nothing at all: AG_ERR_INPUT, or
+// AG_ERR_USAGE for an unknown driver or when nothing is named.
 struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_source_params *params,
                                  struct ag_error *err);
 void ag_source_close(struct ag_source **s);
