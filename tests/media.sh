@@ -4,11 +4,11 @@
 set -eu
 
 command -v ffmpeg >/dev/null || {
-    echo "media.sh: the ffmpeg command is missing, the source tests need it (apt install ffmpeg)" >&2
+    echo "media.sh: the ffmpeg command is missing, the tests need it (apt install ffmpeg)" >&2
     exit 1
 }
 ffmpeg -hide_banner -encoders 2>/dev/null | grep -q libx264 || {
-    echo "media.sh: this ffmpeg has no libx264, the source tests need it" >&2
+    echo "media.sh: this ffmpeg has no libx264, the tests need it" >&2
     exit 1
 }
 mkdir -p "$1"

@@ -201,6 +201,15 @@ static void to_rgb(const uint8_t *data, const struct pixel_layout *l, uint32_t x
     }
 }
 
+static uint32_t in_plane(const struct ff_planes *planes, uint32_t offset)
+{
+    uint32_t p = planes->n - 1;
+    while (planes->plane[p].offset > offset) {
+        p--;
+    }
+    return offset - planes->plane[p].offset;
+}
+
 static void check_layout(const char *name, const struct ff_planes *planes)
 {
     for (int i = 0; i < 4; i++) {

@@ -3,9 +3,9 @@
 //     c[i].offset + (y >> c[i].shift_y) * c[i].pitch + (x >> c[i].shift_x) * c[i].step
 // is c[i].bytes wide (1 or 2, little endian) and has the value
 //     (sample >> c[i].drop) & ((1 << c[i].depth) - 1)
-// A 2-byte sample never crosses a 4-byte boundary, pitches are multiples of 4 bytes, planes begin at
-// multiples of 256 bytes. Samples of packed components lie inside one step; shifts are at most 2 and
-// those of both chroma components the same. Components that do not exist have bytes = 0.
+// A 2-byte sample never crosses a 4-byte boundary, pitches are multiples of 4 bytes, planes begin
+// at multiples of 256 bytes. Samples of packed components lie inside one step; shifts are at most 2
+// and those of both chroma components the same. Components that do not exist have bytes = 0.
 // Written by the sources, read by the colour conversion (C twin and shader).
 #ifndef AG_INTERFACE_PIXEL_LAYOUT_H
 #define AG_INTERFACE_PIXEL_LAYOUT_H

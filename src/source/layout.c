@@ -215,9 +215,10 @@ static void convert(struct ff_picture *picture, const AVFrame *frame)
     static const int coefficients[] = { [AG_MATRIX_601] = SWS_CS_ITU601,
                                         [AG_MATRIX_709] = SWS_CS_ITU709,
                                         [AG_MATRIX_2020] = SWS_CS_BT2020 };
+    bool full_range = is_full_range(frame, is_grey(frame->format));
     sws_setColorspaceDetails(picture->sws, sws_getCoefficients(coefficients[matrix_of(frame)]),
-                             is_full_range(frame, is_grey(frame->format)), sws_getCoefficients(SWS_CS_DEFAULT), 1, 0,
-                             1 << 16, 1 << 16);
+                             full_range, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16,
+                             1 << 16);
     sws_scale(picture->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height,
               picture->converted->data, picture->converted->linesize);
     picture->frame = picture->converted;
