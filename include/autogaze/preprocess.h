@@ -34,7 +34,7 @@ bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess
 // Records upload and colour conversion of `frame`, whose samples are in `staging` (UPLOAD memory,
 // layout offsets relative to its start; NULL for generated frames), into `rgba`
 // [height][width] RGBA8. Generated frames: stage GENERATE instead of UPLOAD and COLOR. Once a
-// submission. The first frame of a pixel format makes its kernel; the first of its size may allocate.
+// submission. The first frame of a pixel format makes its kernel, the first of a size may allocate.
 bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
                                   const struct ag_frame *frame, const struct ag_buffer *staging,
                                   struct ag_buffer *rgba, struct ag_error *err);
