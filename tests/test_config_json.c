@@ -126,7 +126,7 @@ static void test_defaults(void **state)
 
     assert_true(PARSE(&c, &err,
                       { "gazing_ratio_config.sample_strategy_during_inference", "\"uniform\"" },
-                      { "task_loss_requirement_config.sample_strategy_during_inference", "\"x\"" }));
+                      { "task_loss_requirement_config.sample_strategy_during_inference", "0" }));
     assert_int_equal(c.default_budget, 0);
     assert_true(isnan(c.default_threshold));
     assert_true(PARSE(&c, &err, { "has_task_loss_requirement_during_inference", "false" }));
@@ -275,6 +275,33 @@ static void test_not_json(void **state)
     assert_non_null(strstr(err.text, "late"));
 }
 
+static void test_damaged(void **state)
+{
+    (void)state;
+    char *good = read_file(AG_FIXTURES "/tiny", "config.json", NULL), *bad = ag_strdup(good);
+    uint32_t seed = 1;
+    size_t size = strlen(good);
+    for (int i = 0; i < 3000; i++) {
+        struct ag_error err = { 0 };
+        struct ag_model_config c;
+        struct ag_preprocess_config p;
+        memcpy(bad, good, size);
+        for (int n = 0; n <= i % 3; n++) {
+            seed = seed * 1664525u + 1013904223u;
+            size_t at = (seed >> 8) % size;
+            seed = seed * 1664525u + 1013904223u;
+            bad[at] = i % 2 ? (char)(seed >> 16) : "0123456789-.eE\"{}[],:nt"[(seed >> 8) % 24];
+        }
+        bool ok = ag_config_parse("f", bad, &c, NULL, &err);
+        assert_int_equal(ok, err.status == AG_OK);
+        assert_true(!ok || (c.cells >= 1 && c.cells <= 65535 && c.round <= AG_MAX_ROUND &&
+                            c.layers <= AG_MAX_LAYERS && c.heads % c.kv_heads == 0));
+        ag_preprocess_config_parse("f", bad, &p, NULL);
+    }
+    ag_free(good);
+    ag_free(bad);
+}
+
 struct warned {
     int n;
 };
@@ -366,7 +393,7 @@ int main(void)
         cmocka_unit_test(test_official), cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rejected), cmocka_unit_test(test_rejected_together),
         cmocka_unit_test(test_not_json), cmocka_unit_test(test_warns),
-        cmocka_unit_test(test_preprocess),
+        cmocka_unit_test(test_preprocess), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -367,6 +367,37 @@ static void test_tolerated(void **state)
     ag_free(f.bytes);
 }
 
+// Whatever is damaged in the header: a model or an error, and never more than a file read.
+static void test_damaged_headers(void **state)
+{
+    (void)state;
+    size_t size;
+    unsigned char *good = read_file(tiny, "model.safetensors", &size), *bad = ag_alloc(size);
+    uint64_t length = 0;
+    memcpy(&length, good, 8);
+    copy_file(tiny, "config.json", dir);
+    copy_file(tiny, "preprocessor_config.json", dir);
+    uint32_t seed = 1, refused = 0;
+    for (int i = 0; i < 400; i++) {
+        struct ag_error err = { 0 };
+        memcpy(bad, good, size);
+        for (int n = 0; n <= i % 4; n++) {
+            seed = seed * 1664525u + 1013904223u;
+            uint32_t at = (seed >> 8) % (uint32_t)(8 + length);
+            seed = seed * 1664525u + 1013904223u;
+            bad[i % 2 ? at : at % 8 + 8 * (at % 40)] = (unsigned char)(seed >> 16);
+        }
+        write_bytes(dir, "model.safetensors", bad, size);
+        struct ag_model *m = ag_model_load(NULL, dir, &err);
+        assert_int_equal(m == NULL, err.status == AG_ERR_INPUT);
+        refused += m == NULL;
+        ag_model_destroy(&m);
+    }
+    assert_true(refused > 200);
+    ag_free(good);
+    ag_free(bad);
+}
+
 static void test_incomplete_folders(void **state)
 {
     (void)state;
@@ -395,7 +426,7 @@ int main(void)
         cmocka_unit_test(test_good),          cmocka_unit_test(test_broken_container),
         cmocka_unit_test(test_half),          cmocka_unit_test(test_model_loads),
         cmocka_unit_test(test_broken_models), cmocka_unit_test(test_tolerated),
-        cmocka_unit_test(test_incomplete_folders),
+        cmocka_unit_test(test_damaged_headers), cmocka_unit_test(test_incomplete_folders),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }

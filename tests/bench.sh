@@ -1,0 +1,59 @@
+#!/bin/sh
+# autogaze-bench on the command line: exit codes, one sentence for each error.
+#   sh bench.sh AUTOGAZE_BENCH SOURCE_DIR
+set -u
+bench=$1
+fixtures=$2/fixtures
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+bad=0
+
+# expect CODE WORDS ARGUMENTS...: exit code; words of standard output (0) or of the one error line
+expect() {
+    code=$1 words=$2
+    shift 2
+    "$bench" "$@" >"$tmp/out" 2>"$tmp/err"
+    got=$?
+    if [ $got -ne "$code" ]; then
+        echo "exit code $got, expected $code: $*"
+        bad=1
+    fi
+    if [ "$code" -eq 0 ] || [ ! -s "$tmp/err" ]; then
+        file=$tmp/out
+    else
+        file=$tmp/err
+        [ "$(wc -l <"$tmp/err")" -eq 1 ] || { echo "not one line of error: $*"; bad=1; }
+    fi
+    grep -qF -e "$words" "$file" || { echo "no '$words': $*"; cat "$file"; bad=1; }
+}
+
+expect 0 "verify MODEL" --help
+expect 1 "no command"
+expect 1 "did you mean 'verify'" verfy
+expect 1 "takes either" verify
+expect 1 "takes either" verify x --preprocess y
+expect 1 "unknown option '--vektors' of 'verify', did you mean --vectors" verify x --vektors y
+expect 1 "--vectors needs a value" verify x --vectors
+expect 1 "one argument" verify x y
+expect 1 "unknown back end 'cup'" verify x --backend cup
+expect 1 "--threads is '-1'" verify x --threads -1
+expect 2 "neither a folder" verify "$tmp/none"
+expect 2 "is a file" verify "$fixtures/README.md"
+expect 2 "cannot open" verify open-gaze # has no vectors beside it
+expect 2 "header length" verify "$fixtures/tiny" --vectors "$fixtures/README.md"
+expect 2 "cannot open" verify --preprocess "$tmp/none"
+expect 2 "cannot open" verify --preprocess "$tmp/none" --backend cpu
+expect 0 "18 of 18 cases passed" verify "$fixtures/tiny" --backend cpu --threads 1
+expect 0 "5 of 5 cases passed" verify open-gaze --vectors "$fixtures/open-gaze.safetensors"
+expect 0 "8 of 8 cases passed" verify --preprocess "$fixtures/preprocess.safetensors"
+
+# Weights of another model of the same shape: everything is read, nothing agrees.
+expect 1 "FAILED" verify "$fixtures/tiny-canvas" --vectors "$fixtures/tiny/vectors.safetensors"
+
+# A folder without weights, one that is cut short.
+mkdir "$tmp/model"
+cp "$fixtures/tiny/config.json" "$fixtures/tiny/preprocessor_config.json" "$tmp/model"
+expect 2 "has no model.safetensors" verify "$tmp/model"
+head -c 100000 "$fixtures/tiny/model.safetensors" >"$tmp/model/model.safetensors"
+expect 2 "cut short" verify "$tmp/model"
+exit $bad
