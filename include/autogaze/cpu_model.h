@@ -54,6 +54,8 @@ struct ag_gaze_times { // nanoseconds
     int64_t vision, prefill, decode;
 };
 // Runs one frame and advances the stream. out->ids and out->losses must hold `cells` entries.
+// Errors (AG_ERR_INPUT): a budget out of range, an UNBOUNDED stream past its horizon (both leave
+// the stream as it was), logits that are not finite (NONFINITE; the stream is reset).
 bool ag_cpu_gaze(struct ag_cpu_stream *s, const struct ag_gaze_input *in, struct ag_gaze *out,
                  const struct ag_gaze_hooks *hooks, struct ag_gaze_times *times,
                  struct ag_error *err);

@@ -177,7 +177,8 @@ struct ag_gaze {                         // one frame of one stream; arrays are 
     uint64_t frame_id;
     uint32_t slots, rounds;              // slots include pads
     uint32_t valid;                      // slots that are not pads
-    bool chunk_start;                    // context `frames` was reset before this frame
+    bool chunk_start;                    // context `frames` starts afresh with this frame (the
+                                         // stream's first one too); never in context `canvas`
     uint32_t *ids;                       // [cells], EOS = pad, selection order
     float *losses;                       // [cells]
 };
