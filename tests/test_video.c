@@ -219,8 +219,9 @@ static void check_layout(const char *name, const struct ff_planes *planes)
         }
         uint32_t last_row = (HEIGHT - 1) >> c->shift_y, last = (WIDTH - 1) >> c->shift_x;
         bool ok =
-            c->pitch % 4 == 0 && c->bytes <= 2 && c->depth >= 8 && c->depth <= 16 &&
-            c->drop + c->depth <= 8 * c->bytes &&
+            c->pitch % 4 == 0 && c->shift_x <= 2 && c->shift_y <= 2 &&
+            in_plane(planes, c->offset) + c->bytes <= c->step && c->bytes <= 2 && c->depth >= 8 &&
+            c->depth <= 16 && c->drop + c->depth <= 8 * c->bytes &&
             c->offset + (uint64_t)last_row * c->pitch + last * c->step + c->bytes <= planes->bytes;
         for (uint32_t x = 0; c->bytes == 2 && x <= last; x++) {
             ok = ok && (c->offset + x * c->step) % 4 != 3;
