@@ -110,7 +110,7 @@ const struct ag_bench_command ag_bench_verify = {
     .name = "verify",
     .usage = "MODEL [--vectors FILE] [--backend B] [--threads N] [--gpu NAME] | "
              "--preprocess FILE",
-    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16): errors a stage, first differing id; default "
-            "file MODEL/vectors.safetensors",
+    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16): errors a stage, first "
+            "differing id; default file MODEL/vectors.safetensors",
     .run = run,
 };

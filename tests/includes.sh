@@ -24,8 +24,7 @@ allowed() {
     report) echo "$nouns gpu ring source planner report" ;;
     present) echo "$nouns gpu view presenter" ;;
     hud) echo "$nouns gpu ring source report view presenter hud" ;;
-    screen) echo "$nouns gpu ring source report view presenter hud screen" ;;
-    pipeline | app | export) echo any ;;
+    pipeline | screen | app | export) echo any ;;
     *) echo "" ;;
     esac
 }

@@ -69,6 +69,7 @@ struct ag_config {
     bool headless;
     int frames, warmup_frames;   // frames 0: to the end
     const char *screenshot, *perf_summary, *trace;
+    bool screenshot_hud;         // the window with its HUD rather than the three pictures
     // program
     bool list_gpus, list_models, list_sources, help, version;
     bool verbose, quiet;

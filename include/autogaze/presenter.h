@@ -46,6 +46,7 @@ struct ag_target {                 // valid from begin to end
     struct ag_cmd *cmd;
     uint32_t width, height;        // as the surface has it: may differ from what resize said
     uint32_t format;               // VkFormat, for pipelines that draw into the target
+    int64_t waited_ns;             // how long begin waited for display and frame slot
 };
 // Waits for the display as the mode says and for the frame before last. Clears to `background`
 // (RGBA8, R in the lowest byte). `frame_id` comes back with the GPU times. [stage PRESENT]

@@ -1,9 +1,10 @@
 // A tile of a matrix product: TM rows x TN columns, summed over a range of k. The includer gives
-//     vec4 gemm_x(uint row, uint k4)   four inputs of a row of the tile, zeros outside
-//     vec4 gemm_w(uint k4, uint col)   four weights of a column, any value outside
+//     vec4 gemm_x(uint row, uint k4)      four inputs of a row of the tile, zeros outside
+//     STORED4 gemm_w(uint k4, uint col)   four weights of a column, any value outside
 // and takes the result with gemm_sum() in an epilogue of its own. Inputs are staged in shared
 // memory, weights come straight from their buffer, where they lie as [k/4][column][4], so that
-// neighbouring threads read neighbouring words.
+// neighbouring threads read neighbouring words. What the next KC of depth need is fetched while the
+// present ones are multiplied.
 //
 // Thread (kg, rt, ct) sums the k4 of group kg for rows rt + RT*(0..4*RV-1) and columns
 // ct + CT*(0..RN-1); the KG partial sums are added in a fixed order, so results are reproducible.
@@ -18,12 +19,17 @@ const uint TM = 4u * RV * RT;
 const uint TN = CT * RN;
 const uint TQ = RV * RT;     // quads of rows
 const uint XS = KC + 1u;     // one more, so that rows do not share banks
+const uint STEPS = KC / KG;  // k4 of a thread in one stage
+const uint STAGED = (TM * KC + GROUP - 1u) / GROUP; // inputs that a thread fetches for one stage
 
 shared vec4 gemm_staged[TM * XS];
 shared vec4 gemm_partial[KG * TQ * TN];
 #ifdef GEMM_SQUARES
 shared float gemm_squares[GROUP];
 #endif
+
+vec4 gemm_next_x[STAGED];
+STORED4 gemm_next_w[STEPS * RN];
 
 // Row of component i of quad q.
 uint gemm_row(uint q, uint i)
@@ -35,7 +41,7 @@ uint gemm_row(uint q, uint i)
 vec4 gemm_sum(uint q, uint col)
 {
     vec4 sum = vec4(0.0);
-    for (uint g = 0u; g < KG; g++) {
+    [[unroll]] for (uint g = 0u; g < KG; g++) {
         sum += gemm_partial[(g * TQ + q) * TN + col];
     }
     return sum;
@@ -55,6 +61,21 @@ float gemm_square_sum(uint row)
 }
 #endif
 
+void gemm_fetch(uint col0, uint k0, uint k_end)
+{
+    uint t = gl_LocalInvocationIndex, ct = t % CT, kg = t / (CT * RT);
+    [[unroll]] for (uint s = 0u; s < STEPS; s++) {
+        uint k = min(k0 + kg + s * KG, k_end - 1u); // behind the end: times an input of zero
+        [[unroll]] for (uint j = 0u; j < RN; j++) {
+            gemm_next_w[s * RN + j] = gemm_w(k, col0 + ct + CT * j);
+        }
+    }
+    [[unroll]] for (uint j = 0u; j < STAGED; j++) {
+        uint i = t + j * GROUP, row = i / KC, k = k0 + i % KC;
+        gemm_next_x[j] = row < TM && k < k_end ? gemm_x(row, k) : vec4(0.0);
+    }
+}
+
 void gemm_tile(uint col0, uint k_begin, uint k_end)
 {
     uint t = gl_LocalInvocationIndex;
@@ -66,34 +87,41 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
 #ifdef GEMM_SQUARES
     float squares = 0.0;
 #endif
+    if (k_begin < k_end) {
+        gemm_fetch(col0, k_begin, k_end);
+    }
     for (uint k0 = k_begin; k0 < k_end; k0 += KC) {
-        uint n = min(KC, k_end - k0);
         barrier();
-        for (uint i = t; i < TM * KC; i += GROUP) {
-            uint row = i / KC, k = i % KC;
-            gemm_staged[row * XS + k] = k < n ? gemm_x(row, k0 + k) : vec4(0.0);
+        [[unroll]] for (uint j = 0u; j < STAGED; j++) {
+            uint i = t + j * GROUP;
+            if (i < TM * KC) {
+                gemm_staged[i / KC * XS + i % KC] = gemm_next_x[j];
+            }
+        }
+        STORED4 w[STEPS * RN];
+        [[unroll]] for (uint j = 0u; j < STEPS * RN; j++) {
+            w[j] = gemm_next_w[j];
         }
         barrier();
+        if (k0 + KC < k_end) {
+            gemm_fetch(col0, k0 + KC, k_end);
+        }
 #ifdef GEMM_SQUARES
         if (t < SQUARE_PARTS * TM) {
-            for (uint k = t / TM; k < n; k += SQUARE_PARTS) {
+            for (uint k = t / TM; k < KC; k += SQUARE_PARTS) {
                 vec4 x = gemm_staged[t % TM * XS + k];
                 squares += dot(x, x);
             }
         }
 #endif
-        for (uint k = kg; k < n; k += KG) {
-            vec4 w[RN];
-            [[unroll]] for (uint j = 0u; j < RN; j++) {
-                w[j] = gemm_w(k0 + k, col0 + ct + CT * j);
-            }
+        [[unroll]] for (uint s = 0u; s < STEPS; s++) {
             [[unroll]] for (uint v = 0u; v < RV; v++) {
-                uint at = (rt + RT * 4u * v) * XS + k;
+                uint at = (rt + RT * 4u * v) * XS + kg + s * KG;
                 vec4 x0 = gemm_staged[at], x1 = gemm_staged[at + RT * XS];
                 vec4 x2 = gemm_staged[at + 2u * RT * XS], x3 = gemm_staged[at + 3u * RT * XS];
                 [[unroll]] for (uint j = 0u; j < RN; j++) {
-                    acc[v * RN + j] += vec4(dot(x0, w[j]), dot(x1, w[j]), dot(x2, w[j]),
-                                            dot(x3, w[j]));
+                    vec4 y = loaded(w[s * RN + j]);
+                    acc[v * RN + j] += vec4(dot(x0, y), dot(x1, y), dot(x2, y), dot(x3, y));
                 }
             }
         }

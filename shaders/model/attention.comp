@@ -31,6 +31,7 @@ const uint KEY_GROUPS = GROUP / UNITS;
 const uint KEY_POOL = ATTN_KEYS * KS;
 const uint SUM_POOL = KEY_GROUPS * ATTN_ROWS * HEAD4;
 const uint POOL = KEY_POOL > SUM_POOL ? KEY_POOL : SUM_POOL;
+const uint FETCHED = (ATTN_KEYS * HEAD4 + GROUP - 1u) / GROUP; // vec4 of keys an invocation
 const float MASKED = -3.0e38;       // no score is that low
 
 shared vec4 queries[ATTN_ROWS * HEAD4];
@@ -40,7 +41,10 @@ shared vec4 scores[ATTN_ROWS * SS];
 shared float row_part[ATTN_ROWS * PARTS];
 shared float row_shrink[ATTN_ROWS];
 
+STORED4 next_keys[FETCHED], next_values[FETCHED];
+
 uint stream, head, row0, n_rows;
+uint ring_first; // slot of the oldest key
 uint key_end;   // keys of this piece that exist and that the tile's last row may see
 uint visible0;  // keys that the tile's row 0 sees; row r sees r more
 
@@ -53,17 +57,28 @@ void load_queries()
     }
 }
 
-// Keys and values of a tile into shared memory, zeros behind the end.
-void load_keys(uint key0)
+// Asks for a tile of keys and values, zeros behind the end ...
+void fetch_keys(uint key0)
 {
-    uint first = states[stream].first % CAPACITY;
     uint base = (stream * KV_HEADS + head / (HEADS / KV_HEADS)) * CAPACITY;
-    for (uint i = gl_LocalInvocationIndex; i < ATTN_KEYS * HEAD4; i += GROUP) {
-        uint key = i / HEAD4, d = i % HEAD4;
-        bool exists = key0 + key < key_end;
-        uint at = (base + (first + key0 + key) % CAPACITY) * HEAD4 + d;
-        pool[key * KS + d] = exists ? loaded(k_in[at]) : vec4(0.0);
-        values[i] = exists ? loaded(v_in[at]) : vec4(0.0);
+    [[unroll]] for (uint j = 0u; j < FETCHED; j++) {
+        uint i = gl_LocalInvocationIndex + j * GROUP, key = key0 + i / HEAD4;
+        bool exists = i < ATTN_KEYS * HEAD4 && key < key_end;
+        uint at = (base + (ring_first + key) % CAPACITY) * HEAD4 + i % HEAD4;
+        next_keys[j] = exists ? k_in[at] : STORED4(0);
+        next_values[j] = exists ? v_in[at] : STORED4(0);
+    }
+}
+
+// ... and puts it into shared memory.
+void store_keys()
+{
+    [[unroll]] for (uint j = 0u; j < FETCHED; j++) {
+        uint i = gl_LocalInvocationIndex + j * GROUP;
+        if (i < ATTN_KEYS * HEAD4) {
+            pool[i / HEAD4 * KS + i % HEAD4] = loaded(next_keys[j]);
+            values[i] = loaded(next_values[j]);
+        }
     }
 }
 
@@ -73,7 +88,7 @@ void compute_scores(uint key0)
     for (uint u = gl_LocalInvocationIndex; u < 2u * ROW_QUADS * KEY_QUADS; u += GROUP) {
         uint row = u / KEY_QUADS * 2u, quad = u % KEY_QUADS;
         vec4 s0 = vec4(0.0), s1 = vec4(0.0);
-        for (uint d = 0u; d < HEAD4; d++) {
+        [[unroll]] for (uint d = 0u; d < HEAD4; d++) {
             vec4 q0 = queries[row * HEAD4 + d], q1 = queries[(row + 1u) * HEAD4 + d];
             vec4 k0 = pool[quad * KS + d], k1 = pool[(quad + KEY_QUADS) * KS + d];
             vec4 k2 = pool[(quad + 2u * KEY_QUADS) * KS + d];
@@ -101,27 +116,33 @@ void main()
     stream = current_stream();
     head = gl_WorkGroupID.x;
     uint rows = current_rows(stream);
+    decode_state s = states[stream];
     uint tiles = a.last != 0u ? 1u : (MAX_ROWS + ATTN_ROWS - 1u) / ATTN_ROWS;
     tiles = a.round > 0u ? 1u : tiles;
     uint piece = gl_WorkGroupID.y / tiles;
     row0 = a.last != 0u ? max(rows, 1u) - 1u : gl_WorkGroupID.y % tiles * ATTN_ROWS;
-    if (row0 >= rows || piece >= min(states[stream].splits, MAX_SPLITS)) {
+    if (row0 >= rows || piece >= min(s.splits, MAX_SPLITS)) {
         return;
     }
     n_rows = min(rows - row0, ATTN_ROWS);
-    uint cached = states[stream].position - states[stream].first;
+    ring_first = s.first % CAPACITY;
+    uint cached = s.position - s.first;
     visible0 = min(cached, CAPACITY - rows) + row0 + 1u;
-    uint key_begin = piece * states[stream].split_keys;
-    key_end = min(key_begin + states[stream].split_keys, visible0 + n_rows - 1u);
+    uint key_begin = piece * s.split_keys;
+    key_end = min(key_begin + s.split_keys, visible0 + n_rows - 1u);
 
     uint row = t / PARTS, part = t % PARTS; // role in the softmax
     uint dim = t % HEAD4, quad = t / HEAD4 % ROW_QUADS, group = t / UNITS; // role in the sum
     float largest = MASKED, weight_sum = 0.0;
     vec4 acc[4] = vec4[4](vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
+    fetch_keys(key_begin);
     load_queries();
     for (uint key0 = key_begin; key0 < key_end; key0 += ATTN_KEYS) {
-        load_keys(key0);
+        store_keys();
         barrier();
+        if (key0 + ATTN_KEYS < key_end) {
+            fetch_keys(key0 + ATTN_KEYS);
+        }
         compute_scores(key0);
         barrier();
         if (row < ATTN_ROWS) {

@@ -17,6 +17,7 @@ layout(std430, set = 0, binding = 5) buffer x_block { float x[]; }; // [streams]
 
 uint row0, rows, stream, splits;
 
+// All pieces are asked for at once, whether they are there or not: one wait instead of several.
 vec4 gemm_x(uint row, uint k4)
 {
     if (row0 + row >= rows) {
@@ -24,23 +25,30 @@ vec4 gemm_x(uint row, uint k4)
     }
     uint head = k4 / HEAD4, d = k4 % HEAD4;
     uint at = ((stream * MAX_ROWS + row0 + row) * HEADS + head) * MAX_SPLITS;
-    float largest = softmax[at].x;
-    for (uint s = 1u; s < splits; s++) {
-        largest = max(largest, softmax[at + s].x);
+    vec4 piece[MAX_SPLITS];
+    vec2 score[MAX_SPLITS];
+    [[unroll]] for (uint s = 0u; s < MAX_SPLITS; s++) {
+        uint i = at + min(s, splits - 1u);
+        piece[s] = sums[i * HEAD4 + d];
+        score[s] = softmax[i];
+    }
+    float largest = score[0].x;
+    [[unroll]] for (uint s = 1u; s < MAX_SPLITS; s++) {
+        largest = max(largest, score[s].x);
     }
     vec4 sum = vec4(0.0);
     float weight_sum = 0.0;
-    for (uint s = 0u; s < splits; s++) {
-        float w = exp(softmax[at + s].x - largest); // 0 for a piece that saw no key
-        sum += w * sums[(at + s) * HEAD4 + d];
-        weight_sum += w * softmax[at + s].y;
+    [[unroll]] for (uint s = 0u; s < MAX_SPLITS; s++) {
+        float w = s < splits ? exp(score[s].x - largest) : 0.0; // 0, too, where it saw no key
+        sum += w * piece[s];
+        weight_sum += w * score[s].y;
     }
     return sum / weight_sum;
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * WIDTH + min(col, WIDTH - 1u)]);
+    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
 }
 
 #include "lib/gemm.glsl"

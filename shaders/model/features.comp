@@ -3,6 +3,7 @@
 // Workgroups: cells, 1, streams x images.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "interface/model_args.h"
 #include "lib/model.glsl"
 #include "lib/reduce.glsl"
@@ -18,15 +19,7 @@ layout(std430, set = 0, binding = 2) writeonly buffer out_block { float features
 
 const uint STRIDE = 4u * CHANNELS4;
 
-// Patch convolution of a channel, bias included.
-float patch_value(uint first, uint c)
-{
-    float sum = norm[c];
-    for (uint s = 0u; s < PATCH_SPLITS; s++) {
-        sum += partial[(first + s * TOKENS) * STRIDE + c];
-    }
-    return sum;
-}
+const uint OWN = (CHANNELS + GROUP - 1u) / GROUP; // channels of an invocation
 
 void main()
 {
@@ -36,19 +29,27 @@ void main()
     uint slot = min(a.slot[which], FEATURE_SLOTS - 1u);
     uint to = ((stream * DEPTH * FEATURE_SLOTS + slot) * TOKENS + cell) * STRIDE;
 
+    float x[OWN];
     float sum = 0.0;
-    for (uint c = t; c < CHANNELS; c += GROUP) {
-        sum += patch_value(first, c);
+    [[unroll]] for (uint i = 0u; i < OWN; i++) {
+        uint c = min(t + i * GROUP, CHANNELS - 1u);
+        x[i] = norm[c];
+        [[unroll]] for (uint s = 0u; s < PATCH_SPLITS; s++) {
+            x[i] += partial[(first + s * TOKENS) * STRIDE + c];
+        }
+        sum += t + i * GROUP < CHANNELS ? x[i] : 0.0;
     }
     float mean = reduce_add(sum) / float(CHANNELS);
     float squares = 0.0;
-    for (uint c = t; c < CHANNELS; c += GROUP) {
-        float d = patch_value(first, c) - mean;
-        squares += d * d;
+    [[unroll]] for (uint i = 0u; i < OWN; i++) {
+        float d = x[i] - mean;
+        squares += t + i * GROUP < CHANNELS ? d * d : 0.0;
     }
     float scale = inversesqrt(reduce_add(squares) / float(CHANNELS) + LAYER_NORM_EPS);
-    for (uint c = t; c < CHANNELS; c += GROUP) {
-        float x = (patch_value(first, c) - mean) * scale;
-        features[to + c] = x * norm[CHANNELS + c] + norm[2u * CHANNELS + c];
+    [[unroll]] for (uint i = 0u; i < OWN; i++) {
+        uint c = t + i * GROUP;
+        if (c < CHANNELS) {
+            features[to + c] = (x[i] - mean) * scale * norm[CHANNELS + c] + norm[2u * CHANNELS + c];
+        }
     }
 }

@@ -24,9 +24,9 @@ vec4 gemm_x(uint row, uint k4)
     return row == 0u ? x_in[(stream * MAX_ROWS + row0) * WIDTH4 + k4] : vec4(0.0);
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * COLUMNS + min(col, COLUMNS - 1u)]);
+    return weight[k4 * COLUMNS + min(col, COLUMNS - 1u)];
 }
 
 #define GEMM_SQUARES

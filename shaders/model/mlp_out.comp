@@ -18,9 +18,9 @@ vec4 gemm_x(uint row, uint k4)
     return row0 + row < rows ? mlp[(stream * MAX_ROWS + row0 + row) * MLP4 + k4] : vec4(0.0);
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * WIDTH + min(col, WIDTH - 1u)]);
+    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
 }
 
 #include "lib/gemm.glsl"

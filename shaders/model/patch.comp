@@ -9,9 +9,13 @@
 
 layout(push_constant) uniform push_block { patch_args a; };
 
+// [streams][3][S][S], as samples and, where a row of a patch is made of them, as vec4
 layout(std430, set = 0, binding = 0) readonly buffer frame_block { float frame[]; };
 layout(std430, set = 0, binding = 1) readonly buffer canvas_block { float canvas[]; };
 layout(std430, set = 0, binding = 2) readonly buffer previous_block { float previous[]; };
+layout(std430, set = 0, binding = 0) readonly buffer frame4_block { vec4 frame4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer canvas4_block { vec4 canvas4[]; };
+layout(std430, set = 0, binding = 2) readonly buffer previous4_block { vec4 previous4[]; };
 // [3*p*p/4][C][4]
 layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
 // [streams][IMAGE_COUNT][PATCH_SPLITS][P][C4]
@@ -27,28 +31,37 @@ float texel(uint at)
     return image == IMAGE_FRAME ? frame[at] : image == IMAGE_CANVAS ? canvas[at] : previous[at];
 }
 
-// Sample k = (colour, y, x) of a cell's patch.
-float patch_sample(uint cell, uint k)
+vec4 texel4(uint at)
+{
+    return image == IMAGE_FRAME ? frame4[at] : image == IMAGE_CANVAS ? canvas4[at] : previous4[at];
+}
+
+// Place of sample k = (colour, y, x) of a cell's patch.
+uint sample_at(uint cell, uint k)
 {
     uint colour = k / (PATCH * PATCH), y = k / PATCH % PATCH, x = k % PATCH;
-    return texel(plane0 + (colour * SIDE + cell / GRID * PATCH + y) * SIDE + cell % GRID * PATCH + x);
+    return plane0 + (colour * SIDE + cell / GRID * PATCH + y) * SIDE + cell % GRID * PATCH + x;
 }
 
 vec4 gemm_x(uint row, uint k4)
 {
     uint cell = row0 + row, k = 4u * k4;
     vec4 x = vec4(0.0);
-    if (cell < TOKENS) {
-        for (uint i = 0u; i < 4u && k + i < K_ALL; i++) {
-            x[i] = patch_sample(cell, k + i);
-        }
+    if (cell >= TOKENS) {
+        return x;
+    }
+    if (PATCH % 4u == 0u) {
+        return texel4(sample_at(cell, k) / 4u);
+    }
+    for (uint i = 0u; i < 4u && k + i < K_ALL; i++) {
+        x[i] = texel(sample_at(cell, k + i));
     }
     return x;
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * CHANNELS + min(col, CHANNELS - 1u)]);
+    return weight[k4 * CHANNELS + min(col, CHANNELS - 1u)];
 }
 
 #include "lib/gemm.glsl"

@@ -27,15 +27,15 @@ vec4 gemm_x(uint row, uint k4)
         return vec4(0.0);
     }
     vec4 sum = trunk_bias[k4];
-    for (uint s = 0u; s < TRUNK_SPLITS; s++) {
+    [[unroll]] for (uint s = 0u; s < TRUNK_SPLITS; s++) {
         sum += partial[((stream * TRUNK_SPLITS + s) * TOKENS + cell) * CHANNELS4 + k4];
     }
     return max(sum, vec4(0.0));
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * WIDTH + min(col, WIDTH - 1u)]);
+    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
 }
 
 #include "lib/gemm.glsl"

@@ -3,6 +3,7 @@
 // Workgroups: 1, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "interface/gaze_result.h"
 #include "interface/model_args.h"
 #include "lib/model.glsl"
@@ -23,6 +24,7 @@ layout(std430, set = 0, binding = 9) writeonly buffer frames_block { uint frame_
 layout(std430, set = 0, binding = 10) readonly buffer forced_block { uint forced[]; };
 
 const uint LANES = GROUP / ROUND < 32u ? GROUP / ROUND : 32u; // threads that search one slot
+const uint OWN = (CELLS + LANES - 1u) / LANES; // logits of such a thread
 
 shared uint banned[(VOCAB + 31u) / 32u];
 shared float lane_value[ROUND * LANES];
@@ -34,6 +36,8 @@ shared uint n_slots;     // slots of this round
 shared uint padded;      // 1: some slot met the threshold
 shared uint fed[ROUND];  // valid ids of the round, in order
 shared uint n_fed;
+
+float own_logits[OWN]; // of slot t / LANES: ids t % LANES, + LANES, ...
 
 uint stream, logits0;
 
@@ -48,19 +52,28 @@ void ban(uint id)
     atomicOr(banned[id / 32u], 1u << (id % 32u));
 }
 
+void load_logits()
+{
+    uint t = gl_LocalInvocationIndex, slot = min(t / LANES, ROUND - 1u);
+    [[unroll]] for (uint i = 0u; i < OWN; i++) {
+        uint id = min(t % LANES + i * LANES, CELLS - 1u);
+        float value = logits[logits0 + slot * VOCAB + id];
+        own_logits[i] = isnan(value) ? uintBitsToFloat(0xff800000u) : value;
+    }
+}
+
 // candidate[i] = best id of slot i that is not banned, for slots from `from` on.
 void find_candidates(uint from)
 {
-    uint t = gl_LocalInvocationIndex, slot = t / LANES, lane = t % LANES;
+    uint t = gl_LocalInvocationIndex, slot = t / LANES;
     if (slot >= from && slot < ROUND) {
         float best = 0.0;
         uint best_id = NONE;
-        for (uint id = lane; id < CELLS; id += LANES) {
-            float value = logits[logits0 + slot * VOCAB + id];
-            value = isnan(value) ? uintBitsToFloat(0xff800000u) : value;
+        [[unroll]] for (uint i = 0u; i < OWN; i++) {
+            uint id = min(t % LANES + i * LANES, CELLS - 1u);
             bool free = (banned[id / 32u] >> (id % 32u) & 1u) == 0u;
-            if (free && beats(value, id, best, best_id)) {
-                best = value;
+            if (free && beats(own_logits[i], id, best, best_id)) {
+                best = own_logits[i];
                 best_id = id;
             }
         }
@@ -160,13 +173,23 @@ void go_on(inout decode_state s)
     s.splits = key_splits(keys, a.min_split_keys, a.max_splits);
     s.split_keys = keys_a_split(keys, s.splits);
     uint next = (a.round + 1u) * DECODE_ROUND_WORDS;
-    uint place = atomicAdd(rounds[next + DECODE_ACTIVE], 1u);
+    uint place = 0u;
+    if (STREAMS == 1u) {
+        rounds[next + DECODE_ACTIVE] = 1u;
+    } else {
+        place = atomicAdd(rounds[next + DECODE_ACTIVE], 1u);
+    }
     active_streams[(a.round + 1u) * STREAMS + min(place, STREAMS - 1u)] = stream;
-    for (uint op = 0u; op < DECODE_OPS; op++) {
+    [[unroll]] for (uint op = 0u; op < DECODE_OPS; op++) {
         bool split = op == DECODE_ATTENTION || op == DECODE_LAST_ATTENTION;
-        atomicMax(rounds[next + 3u * op], a.groups[op]);
-        atomicMax(rounds[next + 3u * op + 1u], split ? s.splits : 1u);
-        atomicMax(rounds[next + 3u * op + 2u], place + 1u);
+        uvec3 groups = uvec3(a.groups[op], split ? s.splits : 1u, place + 1u);
+        [[unroll]] for (uint i = 0u; i < 3u; i++) {
+            if (STREAMS == 1u) {
+                rounds[next + 3u * op + i] = groups[i];
+            } else {
+                atomicMax(rounds[next + 3u * op + i], groups[i]);
+            }
+        }
     }
 }
 
@@ -183,8 +206,11 @@ void end_frame(inout decode_state s)
 void main()
 {
     uint t = gl_LocalInvocationIndex;
-    stream = min(active_streams[a.round * STREAMS + gl_WorkGroupID.z], STREAMS - 1u);
+    stream = STREAMS == 1u ? 0u : min(active_streams[a.round * STREAMS + gl_WorkGroupID.z],
+                                      STREAMS - 1u);
     logits0 = stream * (ROUND * VOCAB + ROUND);
+    load_logits();
+    float loss = t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
     decode_state s = states[stream];
     uint ids0 = stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS;
     uint before = min(s.slots, CELLS);
@@ -204,7 +230,6 @@ void main()
     pick(min(ROUND, budget - min(before, budget)));
     barrier();
     bool ended = n_slots < ROUND || before + n_slots >= budget || a.round + 1u >= a.rounds;
-    float loss = t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
     // Slots are judged one by one; a pad's id stays taken. The frame's very first slot is exempt.
     if (t < n_slots && a.threshold_on != 0u && loss <= a.threshold && (t > 0u || a.round > 0u)) {
         emitted[t] = EOS;

@@ -35,9 +35,9 @@ vec4 gemm_x(uint row, uint k4)
     return features[block0 + (slot * TOKENS + y * GRID + x) * CHANNELS4 + k4 % CHANNELS4];
 }
 
-vec4 gemm_w(uint k4, uint col)
+STORED4 gemm_w(uint k4, uint col)
 {
-    return loaded(weight[k4 * CHANNELS + min(col, CHANNELS - 1u)]);
+    return weight[k4 * CHANNELS + min(col, CHANNELS - 1u)];
 }
 
 #include "lib/gemm.glsl"

@@ -46,10 +46,25 @@ static bool run(struct session *s, bool *complete, struct ag_error *err)
     return true;
 }
 
+// What --screenshot-hud draws: a window nobody sees.
+static bool open_screen(struct session *s, const struct ag_config *config, struct ag_gpu *gpu,
+                        struct ag_error *err)
+{
+    if (!config->screenshot || !config->screenshot_hud) {
+        return true;
+    }
+    struct ag_screen_params params = {
+        .target = { .width = config->window_size.width, .height = config->window_size.height },
+        .hud = { .page = config->hud, .scale = config->ui_scale },
+    };
+    s->screen = ag_screen_create(s->log, gpu, &params, err);
+    return s->screen != NULL;
+}
+
 int app_run_headless(const struct ag_log *log, const struct ag_config *config, int64_t start_ns,
                      struct ag_error *err)
 {
-    struct session s;
+    struct session s = { 0 };
     bool complete = true, ok = false;
     struct ag_pipeline *pipeline = NULL;
     struct ag_gpu *gpu = ag_gpu_create(log,
@@ -65,9 +80,10 @@ int app_run_headless(const struct ag_log *log, const struct ag_config *config, i
     }
     pipeline = ag_pipeline_create(log, config, gpu, err);
     if (pipeline && session_begin(&s, log, config, pipeline, start_ns, err)) {
-        ok = run(&s, &complete, err);
+        ok = open_screen(&s, config, gpu, err) && run(&s, &complete, err);
         ok = session_finish(&s, complete, err) && ok;
     }
+    ag_screen_destroy(&s.screen);
     ag_pipeline_destroy(&pipeline);
     if (ok && config->validation && ag_gpu_get_counters(gpu).validation_messages) {
         ok = ag_fail(err, AG_ERR_DEVICE, "the validation layers had %llu messages",

@@ -38,6 +38,7 @@ void session_collect(struct session *s)
             ag_pipeline_info(s->pipeline, &info);
             s->before = info.counters;
         }
+        ag_screen_observe(s->screen, &r);
         ag_stats_add(s->stats, &r);
         ag_trace_add(s->trace, &r);
         s->last = r;
@@ -50,34 +51,69 @@ bool session_done(const struct session *s, uint64_t composed)
            composed >= (uint64_t)s->config->frames + (uint64_t)s->config->warmup_frames;
 }
 
-// Last frame's three panels, and the hash of the output.
-static bool finish_pictures(struct session *s, uint64_t *hash, struct ag_error *err)
+struct panels {
+    uint32_t width, height;
+    uint8_t *pixels[3];                  // input, mask, output
+};
+
+static void free_panels(struct panels *p)
+{
+    for (size_t i = 0; i < AG_COUNT(p->pixels); i++) {
+        ag_free(p->pixels[i]);
+    }
+}
+
+// Reads the last frame's pictures back; free them even after a failure.
+static bool read_panels(struct session *s, struct panels *out, struct ag_error *err)
 {
     struct ag_pictures pic = ag_pipeline_pictures(s->pipeline);
-    if (!pic.frame_id) {
-        return !s->config->screenshot ||
-               ag_fail(err, AG_ERR_INPUT, "no frame was composed: '%s' is not written",
-                       s->config->screenshot);
-    }
     const struct ag_buffer *panels[] = { pic.input, pic.mask, pic.output };
-    size_t bytes = (size_t)pic.width * pic.height * 4;
-    uint8_t *pixels[3];
-    bool ok = true;
-    for (size_t i = 0; i < AG_COUNT(panels); i++) {
-        pixels[i] = ag_alloc(bytes);
-        ok = ok && ag_pipeline_read(s->pipeline, panels[i], pixels[i], err);
-    }
-    if (ok) {
-        *hash = ag_hash(AG_HASH_SEED, pixels[2], bytes);
-    }
-    if (ok && s->config->screenshot) {
-        ok = ag_screenshot_write(s->config->screenshot, (const uint8_t *const *)pixels, 3,
-                                 pic.width, pic.height, err);
+    *out = (struct panels){ .width = pic.width, .height = pic.height };
+    if (!pic.frame_id) {
+        return ag_fail(err, AG_ERR_INPUT, "no frame has been composed yet");
     }
     for (size_t i = 0; i < AG_COUNT(panels); i++) {
-        ag_free(pixels[i]);
+        out->pixels[i] = ag_alloc((size_t)pic.width * pic.height * 4);
+        if (!ag_pipeline_read(s->pipeline, panels[i], out->pixels[i], err)) {
+            return false;
+        }
     }
+    return true;
+}
+
+bool session_screenshot(struct session *s, const char *path, struct ag_error *err)
+{
+    if (s->config->screenshot_hud && s->screen) {
+        struct ag_screen_frame frame = {
+            .pipeline = s->pipeline,
+            .stats = s->stats,
+            .input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 },
+        };
+        return ag_screen_write_png(s->screen, &frame, path, err);
+    }
+    struct panels p;
+    bool ok = read_panels(s, &p, err) &&
+              ag_screenshot_write(path, (const uint8_t *const *)p.pixels, AG_COUNT(p.pixels),
+                                  p.width, p.height, err);
+    free_panels(&p);
     return ok;
+}
+
+// The screenshot of the end, and the hash of the output picture.
+static bool finish_pictures(struct session *s, uint64_t *hash, struct ag_error *err)
+{
+    bool wanted = s->config->screenshot != NULL;
+    if (!ag_pipeline_pictures(s->pipeline).frame_id) {
+        return !wanted || ag_fail(err, AG_ERR_INPUT, "no frame was composed: '%s' is not written",
+                                  s->config->screenshot);
+    }
+    struct panels p;
+    bool ok = read_panels(s, &p, err);
+    if (ok) {
+        *hash = ag_hash(AG_HASH_SEED, p.pixels[2], (size_t)p.width * p.height * 4);
+    }
+    free_panels(&p);
+    return ok && (!wanted || session_screenshot(s, s->config->screenshot, err));
 }
 
 static struct ag_gpu_counters difference(struct ag_gpu_counters a, struct ag_gpu_counters b)

@@ -4,6 +4,7 @@
 #define AG_APP_SESSION_H
 
 #include "autogaze/pipeline.h"
+#include "autogaze/screen.h"
 
 struct session {
     const struct ag_log *log;
@@ -11,6 +12,7 @@ struct session {
     struct ag_pipeline *pipeline;
     struct ag_stats *stats;
     struct ag_trace *trace;
+    struct ag_screen *screen;            // the window, or what --screenshot-hud draws; may be NULL
     struct ag_frame_report last;         // newest report; its arrays are not valid any more
     struct ag_gpu_counters before;       // at the first measured frame
     uint64_t reported;                   // frames reported, warm-up included
@@ -22,6 +24,8 @@ bool session_begin(struct session *s, const struct ag_log *log, const struct ag_
                    struct ag_pipeline *pipeline, int64_t start_ns, struct ag_error *err);
 // Fetches all reports that are ready; call after every tick.
 void session_collect(struct session *s);
+// The last frame's Input | Mask | Output, or with --screenshot-hud the screen as it looks (waits).
+bool session_screenshot(struct session *s, const char *path, struct ag_error *err);
 // True once warm-up and the frames asked for have been composed (`composed`: ticks that made one).
 bool session_done(const struct session *s, uint64_t composed);
 // Ends the run in order: drains, writes screenshot, trace and summary, prints the table with the

@@ -375,7 +375,7 @@ static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
     gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
     struct begin_args args = {
         .reset = reset, .chunk_start = chunk_start, .slide = s->slide, .budget = s->max_budget,
-        .rounds = s->max_rounds, .min_split_keys = s->min_split_keys,
+        .rounds = s->max_rounds, .min_split_keys = s->prefill_split_keys,
         .max_splits = s->prefill_splits, .row_tiles = groups[1],
     };
     run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
@@ -441,7 +441,7 @@ static void select_ids(const struct recorder *r)
         .round = r->round, .rounds = r->rounds, .budget = job->budget,
         .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
         .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
-        .min_split_keys = s->min_split_keys, .max_splits = s->max_splits,
+        .min_split_keys = s->round_split_keys, .max_splits = s->max_splits,
         .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
         .record = r->m->records,
     };

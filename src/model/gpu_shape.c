@@ -85,18 +85,19 @@ static uint32_t gemm_shared_bytes(const struct gpu_tile *t)
            4 * (t->kg * t->rt * t->ct + rows);
 }
 
-// Shrinks a tile to the depth of the product and to what the device has.
+// Shrinks a tile to the depth of the product and to what the device has. kc stays a multiple of kg.
 static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct ag_gpu_info *info)
 {
-    t.kc = AG_MIN(t.kc, depth4);
     while (t.kg > 1 && (t.kg > depth4 || t.kg * t.rt * t.ct > info->max_workgroup_invocations)) {
         t.kg /= 2;
     }
-    while (gemm_shared_bytes(&t) > info->max_shared_bytes && (t.kc > 8 || t.kg > 1)) {
-        if (t.kc > 8) {
-            t.kc /= 2;
+    t.kc = AG_MIN(t.kc, AG_ALIGN_UP(depth4, t.kg));
+    while (gemm_shared_bytes(&t) > info->max_shared_bytes && t.kc > 1) {
+        if (t.kc > t.kg) {
+            t.kc = AG_MAX(t.kc / 2 / t.kg, 1u) * t.kg;
         } else {
             t.kg /= 2;
+            t.kc = t.kg;
         }
     }
     return t;
@@ -106,7 +107,7 @@ static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct
 // rows makes enough workgroups; in decode rounds all rows at once and few columns.
 static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
-    static const struct gpu_tile square = { .rt = 8, .rv = 1, .ct = 8, .rn = 4, .kg = 4, .kc = 16 };
+    static const struct gpu_tile square = { .rt = 8, .rv = 1, .ct = 8, .rn = 4, .kg = 4, .kc = 8 };
     static const struct gpu_tile flat = { .rt = 4, .rv = 1, .ct = 8, .rn = 4, .kg = 8, .kc = 32 };
     static const struct gpu_tile heads = { .rt = 1, .rv = 1, .ct = 64, .rn = 1, .kg = 4, .kc = 48 };
     struct gpu_tile row = { .rt = 1, .rv = 1, .ct = 16, .rn = 1, .kg = 16, .kc = 48 };
@@ -200,7 +201,8 @@ static void choose_splits(struct gpu_shape *s, const struct ag_gpu_info *info)
     s->max_splits = pieces(c->heads, wanted, most);
     gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
     s->prefill_splits = pieces(groups[0] * groups[1], wanted, s->max_splits);
-    s->min_split_keys = 2 * s->attn_keys;
+    s->prefill_split_keys = 2 * s->attn_keys;
+    s->round_split_keys = s->attn_keys;
 }
 
 // ---- shape -----------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ struct gpu_shape {
     uint32_t rope_rows, rope_stride;
     uint32_t feature_slots, patch_splits, trunk_splits;
     uint32_t max_splits;             // pieces of the keys, for which there is memory
-    uint32_t prefill_splits, min_split_keys; // what the prefill may use; keys a piece at least
+    uint32_t prefill_splits;         // what the prefill may use of them
+    uint32_t prefill_split_keys, round_split_keys; // keys a piece at least
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
     uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations

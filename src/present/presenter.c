@@ -181,9 +181,11 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     if (state == AG_PRESENTER_READY && !prepare_pipeline(p, err)) {
         return AG_PRESENTER_ERROR;
     }
+    int64_t start = ag_now_ns();
     if (state == AG_PRESENTER_READY && is_window(p)) {
         state = ag_swapchain_acquire(p, err);
     }
+    int64_t waited_ns = ag_now_ns() - start;
     if (state != AG_PRESENTER_READY) {
         return state;
     }
@@ -202,6 +204,7 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
         .width = p->target_width,
         .height = p->target_height,
         .format = (uint32_t)p->format,
+        .waited_ns = waited_ns,
     };
     return AG_PRESENTER_READY;
 }

@@ -1,0 +1,250 @@
+#include "window.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// What keys do: one table, from which the help overlay is made, too.
+
+static void changed(struct window *w)
+{
+    ag_screen_refresh(w->screen);
+    w->redraw = true;
+}
+
+// ---- actions ---------------------------------------------------------------------------------
+
+static bool is_fullscreen(struct window *w)
+{
+    return SDL_GetWindowFlags(w->sdl) & SDL_WINDOW_FULLSCREEN_DESKTOP;
+}
+
+static void set_fullscreen(struct window *w, bool on)
+{
+    if (SDL_SetWindowFullscreen(w->sdl, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0) != 0) {
+        window_notice(w, "this display has no fullscreen", false);
+    }
+}
+
+static void leave(struct window *w, int unused)
+{
+    (void)unused;
+    if (ag_hud_help_shown(ag_screen_hud(w->screen))) {
+        ag_hud_show_help(ag_screen_hud(w->screen), false);
+    } else if (is_fullscreen(w)) {
+        set_fullscreen(w, false);
+    } else {
+        w->quit = true;
+    }
+}
+
+static void pause_or_play(struct window *w, int unused)
+{
+    (void)unused;
+    ag_pipeline_set_paused(w->pipeline, !ag_pipeline_paused(w->pipeline));
+}
+
+static void step(struct window *w, int unused)
+{
+    (void)unused;
+    ag_pipeline_set_paused(w->pipeline, true);
+    ag_pipeline_step(w->pipeline);
+}
+
+static void seek(struct window *w, int seconds)
+{
+    struct ag_error err = { 0 };
+    int64_t at = ag_pipeline_pictures(w->pipeline).pts_ns + seconds * (int64_t)1000000000;
+    if (!ag_pipeline_seek(w->pipeline, AG_MAX(at, 0), &err)) {
+        window_notice(w, err.text, false);
+        return;
+    }
+    w->ended = false; // a source at its end goes on from there
+}
+
+static void set_live(struct window *w, const struct ag_live *live)
+{
+    struct ag_error err = { 0 };
+    if (!ag_pipeline_set_live(w->pipeline, live, &err)) {
+        window_notice(w, err.text, false);
+    }
+}
+
+enum mode { MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT };
+
+static void next_mode(struct window *w, int mode)
+{
+    struct ag_live live = ag_pipeline_get_live(w->pipeline);
+    switch ((enum mode)mode) {
+    case MODE_SOURCE:
+        live.mask_source = (live.mask_source + 1) % AG_MASK_COUNT;
+        break;
+    case MODE_GEOMETRY:
+        live.geometry = (live.geometry + 1) % (AG_GEOMETRY_EFFECTIVE + 1);
+        break;
+    case MODE_STYLE:
+        live.style = (live.style + 1) % (AG_STYLE_SCALE_ROWS + 1);
+        break;
+    case MODE_OUTPUT:
+        live.output = (live.output + 1) % (AG_OUTPUT_FULL_BLEND + 1);
+        break;
+    }
+    set_live(w, &live);
+}
+
+void input_switch_source(struct window *w)
+{
+    next_mode(w, MODE_SOURCE);
+    changed(w);
+}
+
+static void keyframe(struct window *w, int unused)
+{
+    (void)unused;
+    ag_pipeline_force_keyframe(w->pipeline);
+    window_notice(w, "the next frame is a keyframe", false);
+}
+
+static void reset_context(struct window *w, int unused)
+{
+    (void)unused;
+    ag_pipeline_reset_context(w->pipeline);
+    window_notice(w, "the model forgets what it has seen", false);
+}
+
+// Right is better: more decibels, or a lower threshold.
+static void change_quality(struct window *w, int direction)
+{
+    struct ag_error err = { 0 };
+    struct ag_quality q = ag_pipeline_quality(w->pipeline);
+    double value = q.value + (q.db ? direction : -direction) * q.step;
+    if (!ag_pipeline_set_quality(w->pipeline, AG_CLAMP(value, q.min, q.max), &err)) {
+        window_notice(w, err.text, false);
+    }
+}
+
+static void next_page(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_hud *hud = ag_screen_hud(w->screen);
+    ag_hud_set_page(hud, (ag_hud_get_page(hud) + 1) % AG_HUD_COUNT);
+}
+
+static void toggle_fullscreen(struct window *w, int unused)
+{
+    (void)unused;
+    set_fullscreen(w, !is_fullscreen(w));
+}
+
+static void toggle_help(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_hud *hud = ag_screen_hud(w->screen);
+    ag_hud_show_help(hud, !ag_hud_help_shown(hud));
+}
+
+// A name of now that nothing has yet.
+static void screenshot_name(char *out, size_t size)
+{
+    char date[32];
+    time_t now = time(NULL);
+    struct tm local;
+    strftime(date, sizeof(date), "%Y%m%d-%H%M%S", localtime_r(&now, &local));
+    snprintf(out, size, "autogaze-%s.png", date);
+    for (int i = 2; access(out, F_OK) == 0 && i < 1000; i++) {
+        snprintf(out, size, "autogaze-%s-%d.png", date, i);
+    }
+}
+
+static void screenshot(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_error err = { 0 };
+    char name[64], dir[600] = "", text[768];
+    screenshot_name(name, sizeof(name));
+    if (!session_screenshot(&w->session, name, &err)) {
+        window_notice(w, err.text, true);
+        return;
+    }
+    if (!getcwd(dir, sizeof(dir))) {
+        dir[0] = 0;
+    }
+    snprintf(text, sizeof(text), "screenshot: %s%s%s", dir, dir[0] ? "/" : "", name);
+    window_notice(w, text, false);
+}
+
+// ---- table -----------------------------------------------------------------------------------
+
+struct key {
+    SDL_Keycode code;       // 0: by character, wherever the keyboard has it
+    char character;
+    bool repeats;
+    const char *name, *help; // as in the help overlay
+    void (*act)(struct window *w, int argument);
+    int argument;
+};
+
+static const struct key keys[] = {
+    { SDLK_ESCAPE, 0, false, "Esc", "leave fullscreen, then quit", leave, 0 },
+    { SDLK_SPACE, 0, false, "Space", "pause, play", pause_or_play, 0 },
+    { 0, '.', true, ".", "one frame, then pause", step, 0 },
+    { SDLK_LEFT, 0, true, "Left", "back 5 seconds", seek, -5 },
+    { SDLK_RIGHT, 0, true, "Right", "on 5 seconds", seek, 5 },
+    { SDLK_DOWN, 0, true, "Down", "back a minute", seek, -60 },
+    { SDLK_UP, 0, true, "Up", "on a minute", seek, 60 },
+    { SDLK_s, 0, false, "S", "mask source: model, patch-diff", next_mode, MODE_SOURCE },
+    { 0, '[', true, "[", "lower quality: 1 dB or 0.01", change_quality, -1 },
+    { 0, ']', true, "]", "higher quality", change_quality, 1 },
+    { SDLK_g, 0, false, "G", "mask geometry", next_mode, MODE_GEOMETRY },
+    { SDLK_m, 0, false, "M", "mask style", next_mode, MODE_STYLE },
+    { SDLK_v, 0, false, "V", "output: interframe, full-blend", next_mode, MODE_OUTPUT },
+    { SDLK_k, 0, false, "K", "keyframe now", keyframe, 0 },
+    { SDLK_c, 0, false, "C", "reset the model's context", reset_context, 0 },
+    { SDLK_h, 0, false, "H", "HUD: off, compact, stages, gaze", next_page, 0 },
+    { SDLK_f, 0, false, "F", "fullscreen", toggle_fullscreen, 0 },
+    { SDLK_p, 0, false, "P", "screenshot", screenshot, 0 },
+    { 0, '?', false, "?", "this help", toggle_help, 0 },
+};
+
+uint32_t input_keys(struct ag_hud_key *out, uint32_t max)
+{
+    uint32_t n = AG_MIN((uint32_t)AG_COUNT(keys), max);
+    for (uint32_t i = 0; i < n; i++) {
+        out[i] = (struct ag_hud_key){ keys[i].name, keys[i].help };
+    }
+    return n;
+}
+
+static const struct key *find(const SDL_Event *event)
+{
+    for (size_t i = 0; i < AG_COUNT(keys); i++) {
+        const struct key *k = &keys[i];
+        const SDL_Keysym *sym = &event->key.keysym;
+        bool other = event->type == SDL_KEYDOWN && (sym->mod & (KMOD_CTRL | KMOD_ALT | KMOD_GUI));
+        if (event->type == SDL_KEYDOWN && k->code && k->code == sym->sym && !other &&
+            (k->repeats || !event->key.repeat)) {
+            return k;
+        }
+        if (event->type == SDL_TEXTINPUT && k->character && event->text.text[0] == k->character &&
+            !event->text.text[1]) {
+            return k;
+        }
+    }
+    return NULL;
+}
+
+void input_event(struct window *w, const SDL_Event *event)
+{
+    // The first press takes an error away and does nothing else. (A character follows its key.)
+    if (event->type == SDL_KEYDOWN && ag_hud_dismiss(ag_screen_hud(w->screen))) {
+        SDL_FlushEvent(SDL_TEXTINPUT);
+        w->redraw = true;
+        return;
+    }
+    const struct key *key = find(event);
+    if (key) {
+        key->act(w, key->argument);
+        changed(w);
+    }
+}

@@ -1,0 +1,309 @@
+#include "window.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <SDL2/SDL_vulkan.h>
+
+// The window and its loop: events, a tick of the pipeline, a picture.
+
+#define TICK_NS 8000000    // a tick waits no longer for a frame: events have their turn
+#define IDLE_MS 100        // nothing plays: sleep until something happens
+#define MAX_KEYS 32
+
+void window_notice(struct window *w, const char *text, bool error)
+{
+    ag_hud_notice(ag_screen_hud(w->screen), text, error, ag_now_ns());
+    w->redraw = true;
+    if (error) {
+        ag_log(w->log, AG_LOG_ERROR, "%s", text);
+    }
+}
+
+// ---- opening ---------------------------------------------------------------------------------
+
+static bool open_sdl(struct window *w, struct ag_error *err)
+{
+    const struct ag_config *c = w->config;
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1"); // main.c has its own
+    if (SDL_Init(SDL_INIT_VIDEO) != 0) {
+        return ag_fail(err, AG_ERR_DEVICE, "no display to open a window on (%s): run with "
+                       "--headless, or set DISPLAY or WAYLAND_DISPLAY", SDL_GetError());
+    }
+    uint32_t flags = SDL_WINDOW_VULKAN | SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI |
+                     (c->fullscreen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    w->sdl = SDL_CreateWindow("autogaze-viewer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
+                              (int)c->window_size.width, (int)c->window_size.height, flags);
+    if (!w->sdl) {
+        return ag_fail(err, AG_ERR_DEVICE, "no window can be opened here (%s): run with "
+                       "--headless", SDL_GetError());
+    }
+    return true;
+}
+
+static bool open_gpu(struct window *w, struct ag_error *err)
+{
+    const char *extensions[16];
+    unsigned n = AG_COUNT(extensions);
+    if (!SDL_Vulkan_GetInstanceExtensions(w->sdl, &n, extensions)) {
+        return ag_fail(err, AG_ERR_DEVICE, "this display cannot show Vulkan (%s): run with "
+                       "--headless", SDL_GetError());
+    }
+    struct ag_gpu_params params = {
+        .device = w->config->gpu,
+        .require_hardware = w->config->require_hardware,
+        .validation = w->config->validation,
+        .cache_dir = app_cache_dir(),
+        .instance_extensions = extensions,
+        .n_instance_extensions = n,
+        .present = true,
+    };
+    w->gpu = ag_gpu_create(w->log, &params, err);
+    return w->gpu != NULL;
+}
+
+static bool create_surface(void *user, void *instance, uint64_t *surface, struct ag_error *err)
+{
+    struct window *w = user;
+    VkSurfaceKHR handle;
+    if (!SDL_Vulkan_CreateSurface(w->sdl, instance, &handle)) {
+        return ag_fail(err, AG_ERR_DEVICE, "the window cannot be drawn on (%s): run with "
+                       "--headless or another --gpu", SDL_GetError());
+    }
+    memcpy(surface, &handle, sizeof(handle)); // a pointer or a number
+    return true;
+}
+
+static double display_scale(struct window *w)
+{
+    int width, height, pixels, unused;
+    SDL_GetWindowSize(w->sdl, &width, &height);
+    SDL_Vulkan_GetDrawableSize(w->sdl, &pixels, &unused);
+    return width > 0 && pixels > 0 ? (double)pixels / width : 1;
+}
+
+static bool open_screen(struct window *w, struct ag_hud_key *keys, struct ag_error *err)
+{
+    int width, height;
+    SDL_Vulkan_GetDrawableSize(w->sdl, &width, &height);
+    struct ag_screen_params params = {
+        .target = {
+            .width = (uint32_t)width,
+            .height = (uint32_t)height,
+            .mode = w->config->present_mode,
+            .create_surface = create_surface,
+            .user = w,
+        },
+        .hud = {
+            .page = w->config->hud,
+            .scale = w->config->ui_scale,
+            .display_scale = display_scale(w),
+            .keys = keys,
+            .n_keys = input_keys(keys, MAX_KEYS),
+        },
+    };
+    w->screen = ag_screen_create(w->log, w->gpu, &params, err);
+    return w->screen != NULL;
+}
+
+// ---- events ----------------------------------------------------------------------------------
+
+static void resized(struct window *w)
+{
+    int width, height;
+    SDL_Vulkan_GetDrawableSize(w->sdl, &width, &height);
+    if (SDL_GetWindowFlags(w->sdl) & SDL_WINDOW_MINIMIZED) {
+        width = height = 0;
+    }
+    ag_presenter_resize(ag_screen_presenter(w->screen), (uint32_t)AG_MAX(width, 0),
+                        (uint32_t)AG_MAX(height, 0));
+    ag_hud_set_display_scale(ag_screen_hud(w->screen), display_scale(w));
+    w->redraw = true;
+}
+
+static void handle_event(struct window *w, const SDL_Event *event)
+{
+    switch (event->type) {
+    case SDL_QUIT:
+        w->quit = true;
+        break;
+    case SDL_WINDOWEVENT:
+        resized(w); // sizes, moves to another display, minimised, uncovered
+        break;
+    case SDL_KEYDOWN:
+    case SDL_TEXTINPUT:
+        input_event(w, event);
+        break;
+    }
+}
+
+static bool is_playing(const struct window *w)
+{
+    return !w->ended && !w->failed && !ag_pipeline_paused(w->pipeline);
+}
+
+// A paused, ended or failed program sleeps until something happens.
+static void handle_events(struct window *w, bool sleep)
+{
+    SDL_Event event;
+    if (sleep && SDL_WaitEventTimeout(&event, IDLE_MS)) {
+        handle_event(w, &event);
+    }
+    while (SDL_PollEvent(&event)) {
+        handle_event(w, &event);
+    }
+}
+
+// ---- a frame ---------------------------------------------------------------------------------
+
+// false: the run is over; *err says why if it failed.
+static bool tick(struct window *w, struct ag_error *err)
+{
+    struct ag_error cause = { 0 };
+    enum ag_tick result = ag_pipeline_tick(w->pipeline, is_playing(w) ? TICK_NS : 0, &cause);
+    session_collect(&w->session);
+    switch (result) {
+    case AG_TICK_FRAME:
+        w->composed++;
+        break;
+    case AG_TICK_NONE:
+        break;
+    case AG_TICK_END:
+        w->redraw = w->redraw || !w->ended;
+        w->ended = true;
+        break;
+    case AG_TICK_ERROR:
+        *err = cause;
+        w->failed = true;
+        if (w->config->frames || cause.status == AG_ERR_DEVICE_LOST) {
+            return false; // nobody to read it, or nothing to show it on
+        }
+        window_notice(w, cause.text, true);
+        ag_screen_refresh(w->screen);
+        break;
+    }
+    bool over = session_done(&w->session, w->composed) || (w->config->frames && w->ended);
+    return !over;
+}
+
+static void show_pipeline_notice(struct window *w)
+{
+    const char *notice = ag_pipeline_notice(w->pipeline);
+    if (strcmp(notice, w->notice) != 0) {
+        snprintf(w->notice, sizeof(w->notice), "%s", notice);
+        if (notice[0]) {
+            window_notice(w, notice, false);
+        }
+    }
+}
+
+static struct ag_hud_input mouse(struct window *w)
+{
+    int x, y;
+    uint32_t buttons = SDL_GetMouseState(&x, &y);
+    double scale = display_scale(w);
+    struct ag_hud_input input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 };
+    if (SDL_GetMouseFocus() == w->sdl) {
+        input.mouse_x = (float)(x * scale);
+        input.mouse_y = (float)(y * scale);
+        input.mouse_down = buttons & SDL_BUTTON_LMASK;
+    }
+    return input;
+}
+
+static void act(struct window *w, const struct ag_hud_actions *actions)
+{
+    struct ag_error err = { 0 };
+    if (actions->set_quality) {
+        if (!ag_pipeline_set_quality(w->pipeline, actions->quality, &err)) {
+            window_notice(w, err.text, false);
+        }
+        ag_screen_refresh(w->screen);
+    }
+    if (actions->switch_source) {
+        input_switch_source(w);
+    }
+}
+
+static bool draw(struct window *w, struct ag_error *err)
+{
+    struct ag_screen_frame frame = {
+        .pipeline = w->pipeline,
+        .stats = w->session.stats,
+        .ended = w->ended || w->failed,
+        .input = mouse(w),
+    };
+    if (!w->redraw && !ag_screen_wants_draw(w->screen, &frame)) {
+        return true;
+    }
+    struct ag_hud_actions actions;
+    switch (ag_screen_draw(w->screen, &frame, &actions, err)) {
+    case AG_PRESENTER_READY:
+        w->redraw = false;
+        act(w, &actions);
+        return true;
+    case AG_PRESENTER_SKIP:
+        return true;
+    case AG_PRESENTER_ERROR:
+        return false;
+    }
+    return false;
+}
+
+// false: failed, *err says why.
+static bool loop(struct window *w, bool *complete, struct ag_error *err)
+{
+    bool idle = false;
+    while (!w->quit) {
+        handle_events(w, idle);
+        if (app_interrupted()) {
+            *complete = false;
+            return true;
+        }
+        if (!w->failed && !w->quit && !tick(w, err)) {
+            return !w->failed;
+        }
+        show_pipeline_notice(w);
+        if (!draw(w, err)) {
+            w->failed = true;
+            break;
+        }
+        idle = !is_playing(w);
+    }
+    *complete = !w->config->frames; // closed before the frames asked for
+    return !w->failed;
+}
+
+static bool run(struct window *w, int64_t start_ns, struct ag_error *err)
+{
+    struct ag_hud_key keys[MAX_KEYS];
+    bool complete = true;
+    w->pipeline = ag_pipeline_create(w->log, w->config, w->gpu, err);
+    if (!w->pipeline || !open_screen(w, keys, err) ||
+        !session_begin(&w->session, w->log, w->config, w->pipeline, start_ns, err)) {
+        return false;
+    }
+    w->session.screen = w->screen;
+    w->redraw = true;
+    bool ok = loop(w, &complete, err);
+    return session_finish(&w->session, complete && ok, err) && ok;
+}
+
+int app_run_window(const struct ag_log *log, const struct ag_config *config, int64_t start_ns,
+                   struct ag_error *err)
+{
+    struct window w = { .log = log, .config = config };
+    bool ok = open_sdl(&w, err) && open_gpu(&w, err) && run(&w, start_ns, err);
+    ag_screen_destroy(&w.screen);
+    ag_pipeline_destroy(&w.pipeline);
+    if (ok && config->validation && ag_gpu_get_counters(w.gpu).validation_messages) {
+        ok = ag_fail(err, AG_ERR_DEVICE, "the validation layers had %llu messages",
+                     (unsigned long long)ag_gpu_get_counters(w.gpu).validation_messages);
+    }
+    ag_gpu_destroy(&w.gpu);
+    if (w.sdl) {
+        SDL_DestroyWindow(w.sdl);
+    }
+    SDL_Quit();
+    return ok ? AG_OK : (int)err->status;
+}

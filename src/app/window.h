@@ -1,0 +1,34 @@
+// The window's state, shared by its loop (window.c) and its keys (input.c).
+#ifndef AG_APP_WINDOW_H
+#define AG_APP_WINDOW_H
+
+#include <SDL2/SDL.h>
+
+#include "session.h"
+
+struct window {
+    const struct ag_log *log;
+    const struct ag_config *config;
+    SDL_Window *sdl;
+    struct ag_gpu *gpu;
+    struct ag_pipeline *pipeline;
+    struct ag_screen *screen;
+    struct session session;
+    uint64_t composed;        // ticks that made a frame
+    bool quit;                // the person wants to leave
+    bool ended;               // the source has ended
+    bool failed;              // the source or a model failed: the last picture stays
+    bool redraw;              // something that only the window knows has changed
+    char notice[768];         // of the pipeline, shown last
+};
+
+// Shows a sentence; errors stay until a key is pressed.
+void window_notice(struct window *w, const char *text, bool error);
+
+// Keys of the table, for the help overlay. `out` is filled with at most `max`; returns how many.
+uint32_t input_keys(struct ag_hud_key *out, uint32_t max);
+// Key presses (SDL_KEYDOWN) and characters (SDL_TEXTINPUT).
+void input_event(struct window *w, const SDL_Event *event);
+void input_switch_source(struct window *w);
+
+#endif

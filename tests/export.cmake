@@ -1,0 +1,2 @@
+ag_test(gaze_export MODULES export report timing config reference model base LABELS cpu)
+ag_test(export MODULES export report timing config reference base LABELS cpu)
