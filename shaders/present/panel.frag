@@ -17,65 +17,63 @@ layout(location = 0) out vec4 color;
 // Beyond this many source pixels a side only so many evenly spread ones are read.
 const uint MAX_TAPS = 8;
 
+// The source pixels of one axis under a target pixel: all have weight 1 but the two at the ends.
 struct taps {
     uint n;
     float first, step;     // position of the first tap, distance
-    float begin, end;      // footprint, for weights
-    bool weighted;
+    float head, tail;      // weights of the first and of the last
 };
 
-taps footprint(float target, float scale, float limit)
+taps footprint(float target, float scale)
 {
     taps t;
+    t.head = t.tail = t.step = 1.0;
     if (scale <= 1.0) {
         t.n = 1;
         t.first = (target + 0.5) * scale;
-        t.step = 1.0;
-        t.begin = floor(t.first);
-        t.end = t.begin + 1.0;
-        t.weighted = false;
         return t;
     }
-    t.begin = target * scale;
-    t.end = min(t.begin + scale, limit);
-    float first = floor(t.begin + 0.001);
-    float n = ceil(t.end - 0.001) - first;
-    t.weighted = n <= float(MAX_TAPS);
-    t.n = uint(min(n, float(MAX_TAPS)));
-    t.first = t.weighted ? first + 0.5 : t.begin + 0.5 * scale / float(MAX_TAPS);
-    t.step = t.weighted ? 1.0 : scale / float(MAX_TAPS);
+    float begin = target * scale, end = begin + scale;
+    float first = floor(begin + 0.001), last = ceil(end - 0.001) - 1.0;
+    t.n = uint(last - first) + 1;
+    t.first = first + 0.5;
+    t.head = min(first + 1.0, end) - begin;
+    t.tail = end - max(last, begin);
+    if (t.n > MAX_TAPS) {
+        t.n = MAX_TAPS;
+        t.step = scale / float(MAX_TAPS);
+        t.first = begin + 0.5 * t.step;
+        t.head = t.tail = 1.0;
+    }
     return t;
 }
 
-float weight(taps t, float at)
+uint position(float at, uint limit)
 {
-    float pixel = floor(at);
-    return t.weighted ? min(t.end, pixel + 1.0) - max(t.begin, pixel) : 1.0;
+    return min(uint(max(at, 0.0)), limit - 1);
 }
 
 void main()
 {
     vec2 at = floor(gl_FragCoord.xy) - vec2(args.x, args.y);
-    vec2 size = vec2(args.source_width, args.source_height);
-    vec2 scale = size / vec2(args.width, args.height);
-    taps tx = footprint(at.x, scale.x, size.x);
-    taps ty = footprint(at.y, scale.y, size.y);
-    vec3 background = unpackUnorm4x8(args.background).rgb;
-    vec3 sum = vec3(0.0);
+    vec2 scale = vec2(args.source_width, args.source_height) / vec2(args.width, args.height);
+    taps tx = footprint(at.x, scale.x);
+    taps ty = footprint(at.y, scale.y);
+    vec4 sum = vec4(0.0); // colour times alpha, alpha
     float total = 0.0;
     for (uint j = 0; j < ty.n; j++) {
-        float y = ty.first + float(j) * ty.step;
-        float wy = weight(ty, y);
-        uint row = min(uint(max(y, 0.0)), args.source_height - 1) * args.source_width;
+        uint row = position(ty.first + float(j) * ty.step, args.source_height) * args.source_width;
+        float wy = j == 0 ? ty.head : j == ty.n - 1 ? ty.tail : 1.0;
         for (uint i = 0; i < tx.n; i++) {
-            float x = tx.first + float(i) * tx.step;
-            float w = wy * weight(tx, x);
-            uint column = min(uint(max(x, 0.0)), args.source_width - 1);
+            uint column = position(tx.first + float(i) * tx.step, args.source_width);
+            float w = i == 0 ? wy * tx.head : i == tx.n - 1 ? wy * tx.tail : wy;
             vec4 c = unpackUnorm4x8(pixels[row + column]);
-            sum += w * mix(background, c.rgb, args.use_alpha != 0 ? c.a : 1.0);
+            c.a = args.use_alpha != 0 ? c.a : 1.0;
+            sum += vec4(w * c.a * c.rgb, w * c.a);
             total += w;
         }
     }
-    vec3 mean = sum / total;
+    vec3 background = unpackUnorm4x8(args.background).rgb;
+    vec3 mean = (sum.rgb + (total - sum.a) * background) / total;
     color = vec4(TARGET_IS_SRGB != 0 ? srgb_decode(mean) : mean, 1.0);
 }

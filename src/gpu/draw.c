@@ -1,6 +1,6 @@
 #include "draw.h"
 
-#include <assert.h>
+#include <math.h>
 
 // Graphics pipelines with one push-descriptor storage buffer.
 
@@ -198,4 +198,33 @@ void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw, const struct a
     vkCmdPushConstants(commands, draw->layout,
                        VK_SHADER_STAGE_VERTEX_BIT | VK_SHADER_STAGE_FRAGMENT_BIT, 0,
                        draw->push_bytes, push);
+}
+
+static float channel(VkFormat format, uint32_t rgba, uint32_t i)
+{
+    float v = (float)(rgba >> (8 * i) & 255) / 255.0f;
+    if (!ag_draw_is_srgb(format)) {
+        return v;
+    }
+    return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
+}
+
+VkClearValue ag_draw_color(VkFormat format, uint32_t rgba)
+{
+    return (VkClearValue){
+        .color.float32 = { channel(format, rgba, 0), channel(format, rgba, 1),
+                           channel(format, rgba, 2), 1 },
+    };
+}
+
+void ag_draw_fill(struct ag_cmd *cmd, VkFormat format, uint32_t rgba, const VkClearRect *rects,
+                  uint32_t n)
+{
+    VkClearAttachment clear = {
+        .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
+        .clearValue = ag_draw_color(format, rgba),
+    };
+    if (n > 0) {
+        vkCmdClearAttachments(ag_vk_command_buffer(cmd), 1, &clear, n, rects);
+    }
 }

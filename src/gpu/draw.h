@@ -34,4 +34,11 @@ bool ag_draw_is_srgb(VkFormat format);
 void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw, const struct ag_buffer *buffer,
                   const void *push);
 
+// sRGB-coded RGBA8 (R in the lowest byte) as a clear value of a target with that format.
+VkClearValue ag_draw_color(VkFormat format, uint32_t rgba);
+// Fills rectangles inside of the target being rendered; much cheaper than drawing on software
+// devices.
+void ag_draw_fill(struct ag_cmd *cmd, VkFormat format, uint32_t rgba, const VkClearRect *rects,
+                  uint32_t n);
+
 #endif

@@ -266,6 +266,11 @@ void ag_hud_layout(struct ag_hud *hud, uint32_t width, uint32_t height,
     *out = hud->layout.view;
 }
 
+static int32_t corner(const struct ag_metrics *m)
+{
+    return m->pad / 2;
+}
+
 // ---- triangles -------------------------------------------------------------------------------
 
 static void draw_slider(struct ag_hud *hud, const struct ag_item *item,
@@ -315,6 +320,17 @@ static void draw_button(struct ag_hud *hud, const struct ag_item *item,
                item->length);
 }
 
+// Round corners of a card; fill_cards does the rest.
+static void draw_corners(struct ag_hud *hud, const struct ag_item *item)
+{
+    float r = (float)corner(&hud->items.m), side = 2 * r;
+    float right = item->x + item->width - side, foot = item->y + item->height - side;
+    ag_ui_fill(hud->ui, item->x, item->y, side, side, r, item->color);
+    ag_ui_fill(hud->ui, right, item->y, side, side, r, item->color);
+    ag_ui_fill(hud->ui, item->x, foot, side, side, r, item->color);
+    ag_ui_fill(hud->ui, right, foot, side, side, r, item->color);
+}
+
 static void draw_item(struct ag_hud *hud, const struct ag_item *item,
                       struct ag_hud_actions *actions)
 {
@@ -324,7 +340,10 @@ static void draw_item(struct ag_hud *hud, const struct ag_item *item,
         ag_ui_text(ui, item->font, item->x, item->y, item->color, item->text, item->length);
         break;
     case AG_ITEM_FILL:
-        ag_ui_fill(ui, item->x, item->y, item->width, item->height, item->rounding, item->color);
+        ag_ui_fill(ui, item->x, item->y, item->width, item->height, 0, item->color);
+        break;
+    case AG_ITEM_CORNERS:
+        draw_corners(hud, item);
         break;
     case AG_ITEM_TRIANGLE:
         ag_ui_triangle(ui, item->x, item->y, item->x + item->width, item->y + 0.5f * item->height,
@@ -523,10 +542,27 @@ static bool prepare(struct ag_hud *hud, VkFormat format, struct ag_error *err)
     return ag_draw_create(hud->gpu, &params, &hud->draw, err);
 }
 
+// Cards without their corners: plain fills are far cheaper than blended triangles on software
+// devices, and cards are most of the HUD's area.
+static void fill_cards(struct ag_hud *hud, const struct ag_target *target)
+{
+    VkClearRect rects[2 * AG_MAX_BLOCKS];
+    int32_t r = corner(&hud->items.m);
+    for (uint32_t i = 0; i < hud->layout.n_blocks; i++) {
+        const struct ag_rect *b = &hud->layout.blocks[i].rect;
+        uint32_t width = (uint32_t)b->width, height = (uint32_t)b->height, both = 2 * (uint32_t)r;
+        rects[2 * i] = (VkClearRect){ { { b->x + r, b->y }, { width - both, height } }, 0, 1 };
+        rects[2 * i + 1] = (VkClearRect){ { { b->x, b->y + r }, { width, height - both } }, 0, 1 };
+    }
+    ag_draw_fill(target->cmd, (VkFormat)target->format, AG_COLOR_CARD, rects,
+                 2 * hud->layout.n_blocks);
+}
+
 static void record(struct ag_hud *hud, const struct ag_target *target)
 {
     struct slot *slot = &hud->slots[hud->slot];
     VkCommandBuffer commands = ag_vk_command_buffer(target->cmd);
+    fill_cards(hud, target);
     struct hud_args args = {
         .width = (float)target->width,
         .height = (float)target->height,

@@ -49,15 +49,16 @@ void ag_page_place(enum ag_hud_page page, const struct ag_metrics *m, uint32_t w
                    uint32_t height, const struct ag_shape *picture, struct ag_page_layout *out);
 
 // ---- what has been formatted -----------------------------------------------------------------
-enum ag_item_kind { AG_ITEM_TEXT, AG_ITEM_FILL, AG_ITEM_TRIANGLE, AG_ITEM_CURVE,
-                    AG_ITEM_SLIDER, AG_ITEM_BUTTON };
+enum ag_item_kind {
+    AG_ITEM_TEXT, AG_ITEM_FILL, AG_ITEM_CORNERS, AG_ITEM_TRIANGLE, AG_ITEM_CURVE, AG_ITEM_SLIDER,
+    AG_ITEM_BUTTON
+};
 #define AG_ITEM_CHARS 96
 struct ag_item {
     uint8_t kind, font;
     uint16_t length;         // of the text in bytes; CURVE: points
     uint32_t color;
     float x, y, width, height; // target pixels; TRIANGLE: points right; CURVE: x = first point,
-    float rounding;
     char text[AG_ITEM_CHARS];
 };
 #define AG_MAX_ITEMS 1536

@@ -29,7 +29,7 @@ static struct ag_item *add(struct ag_items *items, enum ag_item_kind kind, float
     item->color = color;
     item->x = x;
     item->y = y;
-    item->width = item->height = item->rounding = 0;
+    item->width = item->height = 0;
     return item;
 }
 
@@ -690,10 +690,9 @@ void ag_pages_format(const struct ag_hud_copy *data, const struct ag_page_layout
     draw_status(&pen, &layout->view, has_help);
     for (uint32_t i = 0; i < layout->n_blocks; i++) {
         const struct ag_rect *r = &layout->blocks[i].rect;
-        struct ag_item *card = add(out, AG_ITEM_FILL, (float)r->x, (float)r->y, AG_COLOR_CARD);
+        struct ag_item *card = add(out, AG_ITEM_CORNERS, (float)r->x, (float)r->y, AG_COLOR_CARD);
         card->width = (float)r->width;
         card->height = (float)r->height;
-        card->rounding = 0.5f * (float)m->pad;
         pen.x = (float)(r->x + m->pad);
         pen.y = (float)(r->y + m->pad);
         pen.width = (float)(r->width - 2 * m->pad);

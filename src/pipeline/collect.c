@@ -132,18 +132,19 @@ static int64_t completion_ns(const struct ag_pipeline *p, const struct slot *s, 
     return AG_MIN(observed, estimate);
 }
 
-// The wait for the model input contains the GPU's own work on it, which has stages of its own:
-// what is left is the price of handing over.
+// The host's wait for the model input contains the GPU's own work on it, which has stages of its
+// own; what is left it spent behind the frame before: a wait like any other.
 static void split_handoff(struct ag_frame_report *r)
 {
     static const enum ag_stage before[] = {
-        AG_STAGE_GENERATE, AG_STAGE_UPLOAD, AG_STAGE_COLOR, AG_STAGE_RESIZE
+        AG_STAGE_GENERATE, AG_STAGE_UPLOAD, AG_STAGE_COLOR, AG_STAGE_RESIZE, AG_STAGE_HANDOFF
     };
     int64_t ns = r->cpu_ns[AG_STAGE_HANDOFF];
     for (size_t i = 0; i < AG_COUNT(before); i++) {
         ns -= r->gpu_ns[before[i]];
     }
-    r->cpu_ns[AG_STAGE_HANDOFF] = AG_MAX(ns, 1);
+    r->cpu_ns[AG_STAGE_WAIT] += AG_MAX(ns, 0);
+    r->cpu_ns[AG_STAGE_HANDOFF] = 0;
 }
 
 static void collect(struct ag_pipeline *p, struct slot *s)

@@ -1,7 +1,6 @@
 #include "internal.h"
 
 #include <assert.h>
-#include <math.h>
 
 #include "interface/panel_args.h"
 
@@ -125,15 +124,6 @@ static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLay
     vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
 }
 
-static float channel(const struct ag_presenter *p, uint32_t rgba, uint32_t i)
-{
-    float v = (float)(rgba >> (8 * i) & 255) / 255.0f;
-    if (!ag_draw_is_srgb(p->format)) {
-        return v;
-    }
-    return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
-}
-
 static void begin_rendering(struct ag_presenter *p, uint32_t background)
 {
     VkMemoryBarrier2 pictures = {
@@ -152,8 +142,7 @@ static void begin_rendering(struct ag_presenter *p, uint32_t background)
         .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
         .loadOp = VK_ATTACHMENT_LOAD_OP_CLEAR,
         .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
-        .clearValue.color.float32 = { channel(p, background, 0), channel(p, background, 1),
-                                      channel(p, background, 2), 1 },
+        .clearValue = ag_draw_color(p->format, background),
     };
     VkRenderingInfo rendering = {
         .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
@@ -222,17 +211,6 @@ static bool clip(const struct ag_presenter *p, const struct ag_rect *r, VkRect2D
     return true;
 }
 
-static void fill(struct ag_presenter *p, const VkRect2D *area, uint32_t color)
-{
-    VkClearAttachment clear = {
-        .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
-        .clearValue.color.float32 = { channel(p, color, 0), channel(p, color, 1),
-                                      channel(p, color, 2), 1 },
-    };
-    VkClearRect rect = { .rect = *area, .layerCount = 1 };
-    vkCmdClearAttachments(ag_vk_command_buffer(p->cmd), 1, &clear, 1, &rect);
-}
-
 static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *panel)
 {
     VkRect2D area;
@@ -240,7 +218,8 @@ static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *pa
         return;
     }
     if (!panel->picture) {
-        fill(p, &area, panel->background);
+        VkClearRect rect = { .rect = area, .layerCount = 1 };
+        ag_draw_fill(p->cmd, p->format, panel->background, &rect, 1);
         return;
     }
     VkViewport viewport = {
