@@ -139,7 +139,6 @@ bool infer_cpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
         p->job_capture_ns = s->report.capture_ns;
         p->job_snapshot = s->report.frame_id;
         p->last_inferred_id = s->report.frame_id;
-        s->report.cpu_ns[AG_STAGE_HANDOFF] += 1;
     }
     *has_mask = p->current.frame_id != 0;
     if (*has_mask) {
