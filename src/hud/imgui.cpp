@@ -126,19 +126,7 @@ extern "C" void ag_ui_text(struct ag_ui *ui, enum ag_ui_font font, float x, floa
 extern "C" void ag_ui_fill(struct ag_ui *ui, float x, float y, float width, float height,
                            float rounding, uint32_t color)
 {
-    ImDrawList *canvas = ui->canvas;
-    bool opaque = color >> 24 == 255;
-    if (!opaque || rounding <= 0 || height < 4 * rounding) {
-        canvas->AddRectFilled(ImVec2(x, y), ImVec2(x + width, y + height), color, rounding);
-        return;
-    }
-    // A rounded rectangle is a fan of slivers across all of it, slow to fill: only its ends are.
-    float end = 2 * rounding;
-    canvas->AddRectFilled(ImVec2(x, y), ImVec2(x + width, y + end), color, rounding,
-                          ImDrawFlags_RoundCornersTop);
-    canvas->AddRectFilled(ImVec2(x, y + height - end), ImVec2(x + width, y + height), color,
-                          rounding, ImDrawFlags_RoundCornersBottom);
-    canvas->AddRectFilled(ImVec2(x, y + rounding), ImVec2(x + width, y + height - rounding), color);
+    ui->canvas->AddRectFilled(ImVec2(x, y), ImVec2(x + width, y + height), color, rounding);
 }
 
 extern "C" void ag_ui_outline(struct ag_ui *ui, float x, float y, float width, float height,
