@@ -8,7 +8,7 @@
 #include "bench.h"
 
 #define DEFAULT_FRAMES 200
-#define WARM_UP 32
+#define WARM_UP_NS 500000000 // clocks rise under load, slowly
 #define LONG_CONTEXT 16 // frames of context `frames`
 
 struct lane {
@@ -117,31 +117,25 @@ static bool run_lane(struct job *j, const struct lane *lane, uint32_t frames, st
     if (!j->m) {
         return false;
     }
-    uint32_t warm_up = WARM_UP, total = warm_up + frames;
-    if (lane->context == AG_CONTEXT_FRAMES) {
-        total = warm_up + AG_ALIGN_UP(frames, LONG_CONTEXT);
-    }
     uint32_t budget = lane->rounds ? AG_MIN(lane->rounds * c->round, most) : most;
     bool ok = true;
-    j->record_us = 0;
     for (int i = 0; i < COLUMN_COUNT; i++) {
         ag_series_reset(j->series[i]);
     }
-    for (uint32_t i = 0; i < total && ok; i++) {
-        j->record_us = i == warm_up ? 0 : j->record_us;
+    int64_t start = ag_now_ns();
+    uint64_t first = UINT64_MAX, end = UINT64_MAX;
+    for (uint64_t i = 0; i < end && ok; i++) {
+        // whole contexts, so that every one is measured as often
+        if (first == UINT64_MAX && i % LONG_CONTEXT == 0 && ag_now_ns() - start > WARM_UP_NS) {
+            first = i;
+            end = first + AG_ALIGN_UP(frames, LONG_CONTEXT);
+            j->record_us = 0;
+        }
         uint64_t value = run_frame(j, lane, i, budget, err);
         ok = value && ag_gpu_wait(j->gpu, value, err);
-        collect(j, lane, warm_up);
+        collect(j, lane, first);
     }
-    // The last times come with the next commands.
-    for (int i = 0; i < AG_CMD_SLOTS && ok; i++) {
-        struct ag_cmd *cmd = ag_cmd_begin(j->gpu, UINT64_MAX, err);
-        ok = cmd && ag_cmd_submit(cmd, err) > 0;
-    }
-    struct ag_cmd *last = ok ? ag_cmd_begin(j->gpu, UINT64_MAX, err) : NULL;
-    ok = last && ag_gpu_wait(j->gpu, ag_cmd_submit(last, err), err);
-    collect(j, lane, warm_up);
-    j->record_us /= frames;
+    j->record_us /= (double)(end - first);
     return ok;
 }
 
@@ -172,7 +166,7 @@ static int run_lanes(struct job *j, const char *filter, uint32_t frames, struct 
            "n", "record us", "MiB");
     bool ok = load_pictures(j, err);
     for (int i = 0; i < COLUMN_COUNT; i++) {
-        j->series[i] = ag_series_create(AG_MAX(frames, 1u));
+        j->series[i] = ag_series_create(AG_ALIGN_UP(frames, LONG_CONTEXT));
     }
     for (size_t i = 0; i < AG_COUNT(lanes) && ok; i++) {
         if ((filter && !strstr(lanes[i].name, filter)) || !lane_fits(&lanes[i], &j->model->config)) {

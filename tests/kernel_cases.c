@@ -1003,7 +1003,7 @@ static double computed_flops(const struct bed *b)
     return 2 * rows * gpu_columns(&b->s, op) * 4 * gpu_depth4(&b->s, op);
 }
 
-#define WARM_UP_NS 30000000 // clocks rise under load
+#define WARM_UP_NS 250000000 // clocks rise under load, slowly
 
 static bool time_kernel(struct bed *b, uint32_t repeats, struct kernel_result *out,
                         struct ag_error *err)

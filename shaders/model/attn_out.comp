@@ -53,6 +53,8 @@ STORED4 gemm_w(uint k4, uint col)
 
 #include "lib/gemm.glsl"
 
+const uint OWN = (TQ * TN + GROUP - 1u) / GROUP; // outputs of an invocation, four rows each
+
 void main()
 {
     uint col0 = gl_WorkGroupID.x * TN;
@@ -63,14 +65,27 @@ void main()
     if (row0 >= rows) {
         return;
     }
-    gemm_tile(col0, 0u, HEADS * HEAD4);
-    for (uint u = gl_LocalInvocationIndex; u < TQ * TN; u += GROUP) {
-        uint col = col0 + u % TN;
-        vec4 sum = gemm_sum(u / TN, u % TN);
+    // What the sums are added to is asked for before the product, not behind it.
+    uint own = gl_LocalInvocationIndex;
+    vec4 before[OWN];
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
         [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            uint row = row0 + gemm_row(u / TN, i);
-            if (row < rows && col < WIDTH) {
-                x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + col] += sum[i];
+            uint unit = own + j * GROUP;
+            uint row = row0 + gemm_row(unit / TN, i), col = col0 + unit % TN;
+            bool exists = unit < TQ * TN && row < rows && col < WIDTH;
+            before[j][i] = exists ? x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + col] : 0.0;
+        }
+    }
+    gemm_tile(col0, 0u, HEADS * HEAD4);
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
+        uint unit = own + j * GROUP, col = col0 + unit % TN;
+        if (unit < TQ * TN) {
+            vec4 sum = before[j] + gemm_sum(unit / TN, unit % TN);
+            [[unroll]] for (uint i = 0u; i < 4u; i++) {
+                uint row = row0 + gemm_row(unit / TN, i);
+                if (row < rows && col < WIDTH) {
+                    x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + col] = sum[i];
+                }
             }
         }
     }

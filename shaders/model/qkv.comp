@@ -23,7 +23,7 @@ const uint Q_COLUMNS = HEADS * HEAD_DIM;
 const uint KV_COLUMNS = KV_HEADS * HEAD_DIM;
 const uint COLUMNS = Q_COLUMNS + 2u * KV_COLUMNS;
 
-uint row0, stream, rows;
+uint row0, stream, rows, position, rope_first;
 
 vec4 gemm_x(uint row, uint k4)
 {
@@ -47,7 +47,7 @@ void store(uint row, uint col, vec2 v)
     uint c = col - (part == 0u ? 0u : part == 1u ? Q_COLUMNS : Q_COLUMNS + KV_COLUMNS);
     uint head = c / HEAD_DIM, pair = c % HEAD_DIM / 2u;
     if (part != 2u) {
-        uint p = (states[stream].rope_first + row) % ROPE_ROWS;
+        uint p = (rope_first + row) % ROPE_ROWS;
         vec2 r = rope[(stream * ROPE_STRIDE + p) * (HEAD_DIM / 2u) + pair];
         v = vec2(v.x * r.x - v.y * r.y, v.y * r.x + v.x * r.y);
     }
@@ -55,7 +55,7 @@ void store(uint row, uint col, vec2 v)
         q_out[((stream * MAX_ROWS + row) * HEADS + head) * (2u * HEAD4) + pair] = v;
         return;
     }
-    uint slot = (states[stream].position + row) % CAPACITY;
+    uint slot = (position + row) % CAPACITY;
     uint to = ((stream * KV_HEADS + head) * CAPACITY + slot) * (2u * HEAD4) + pair;
     if (part == 1u) {
         k_out[to] = stored(v);
@@ -70,6 +70,8 @@ void main()
     stream = current_stream();
     rows = current_rows(stream);
     row0 = gl_WorkGroupID.y * TM;
+    position = states[stream].position;
+    rope_first = states[stream].rope_first;
     bool needed = a.last == 0u || col0 + TN > Q_COLUMNS || row0 + TM >= rows;
     if (row0 >= rows || !needed) {
         return;
