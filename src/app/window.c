@@ -121,6 +121,16 @@ static void resized(struct window *w)
     w->redraw = true;
 }
 
+// A click may be over before the next frame: buttons are queued, positions in between are not.
+static void clicked(struct window *w, const SDL_MouseButtonEvent *event)
+{
+    if (event->button == SDL_BUTTON_LEFT && w->n_clicks < MAX_CLICKS) {
+        w->clicks[w->n_clicks++] = (struct click){
+            (float)event->x, (float)event->y, event->state == SDL_PRESSED
+        };
+    }
+}
+
 static void handle_event(struct window *w, const SDL_Event *event)
 {
     switch (event->type) {
@@ -133,6 +143,10 @@ static void handle_event(struct window *w, const SDL_Event *event)
     case SDL_KEYDOWN:
     case SDL_TEXTINPUT:
         input_event(w, event);
+        break;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP:
+        clicked(w, &event->button);
         break;
     }
 }
@@ -200,15 +214,29 @@ static void show_pipeline_notice(struct window *w)
 static struct ag_hud_input mouse(struct window *w)
 {
     int x, y;
-    uint32_t buttons = SDL_GetMouseState(&x, &y);
-    double scale = display_scale(w);
-    struct ag_hud_input input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 };
-    if (SDL_GetMouseFocus() == w->sdl) {
-        input.mouse_x = (float)(x * scale);
-        input.mouse_y = (float)(y * scale);
-        input.mouse_down = buttons & SDL_BUTTON_LMASK;
+    SDL_GetMouseState(&x, &y);
+    float scale = (float)display_scale(w);
+    struct ag_hud_input input = {
+        .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1, .mouse_down = w->mouse_down
+    };
+    if (w->n_clicks > 0) {
+        input.mouse_x = w->clicks[0].x * scale;
+        input.mouse_y = w->clicks[0].y * scale;
+        input.mouse_down = w->clicks[0].down;
+    } else if (SDL_GetMouseFocus() == w->sdl) {
+        input.mouse_x = (float)x * scale;
+        input.mouse_y = (float)y * scale;
     }
     return input;
+}
+
+static void mouse_seen(struct window *w)
+{
+    if (w->n_clicks > 0) {
+        w->mouse_down = w->clicks[0].down;
+        w->n_clicks--;
+        memmove(w->clicks, w->clicks + 1, w->n_clicks * sizeof(w->clicks[0]));
+    }
 }
 
 static void act(struct window *w, const struct ag_hud_actions *actions)
@@ -233,13 +261,14 @@ static bool draw(struct window *w, struct ag_error *err)
         .ended = w->ended || w->failed,
         .input = mouse(w),
     };
-    if (!w->redraw && !ag_screen_wants_draw(w->screen, &frame)) {
+    if (!w->redraw && !w->n_clicks && !ag_screen_wants_draw(w->screen, &frame)) {
         return true;
     }
     struct ag_hud_actions actions;
     switch (ag_screen_draw(w->screen, &frame, &actions, err)) {
     case AG_PRESENTER_READY:
         w->redraw = false;
+        mouse_seen(w);
         act(w, &actions);
         return true;
     case AG_PRESENTER_SKIP:
@@ -268,7 +297,7 @@ static bool loop(struct window *w, bool *complete, struct ag_error *err)
             w->failed = true;
             break;
         }
-        idle = !is_playing(w);
+        idle = !is_playing(w) && !w->n_clicks;
     }
     *complete = !w->config->frames; // closed before the frames asked for
     return !w->failed;

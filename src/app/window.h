@@ -6,6 +6,13 @@
 
 #include "session.h"
 
+#define MAX_CLICKS 16
+
+struct click {               // a mouse button went down or up
+    float x, y;              // window units
+    bool down;
+};
+
 struct window {
     const struct ag_log *log;
     const struct ag_config *config;
@@ -20,6 +27,9 @@ struct window {
     bool failed;              // the source or a model failed: the last picture stays
     bool redraw;              // something that only the window knows has changed
     char notice[768];         // of the pipeline, shown last
+    struct click clicks[MAX_CLICKS]; // not yet shown to the HUD: one a frame, none is lost
+    uint32_t n_clicks;
+    bool mouse_down;          // as the HUD knows it
 };
 
 // Shows a sentence; errors stay until a key is pressed.

@@ -266,6 +266,7 @@ bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd
     if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
         ag_patch_diff_record(p->patch_diff, *cmd, p->previous_id ? p->rgba[!now] : NULL,
                              p->rgba[now], p->live.patch_threshold, mask);
+        ag_cmd_barrier(*cmd); // the planner reads the list
         mask->frame_id = s->report.frame_id;
         *has_mask = true;
         return true;

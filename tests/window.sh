@@ -1,0 +1,206 @@
+#!/bin/bash
+# The window under a virtual X server: keys do what the help says, resizing and hiding leave no
+# validation message, a windowed run gives the hashes of the headless run, a missing display gets a
+# sentence. Needs Xvfb, xdotool and ImageMagick; without them it fails.
+#     window.sh VIEWER TINY_WM
+set -u
+viewer=$(readlink -f "$1")
+manager=$(readlink -f "$2")
+work=$(mktemp -d)
+server= running= managing=
+finish() {
+    [ -n "$running" ] && kill "$running" 2>/dev/null
+    [ -n "$managing" ] && kill "$managing" 2>/dev/null
+    [ -n "$server" ] && kill "$server" 2>/dev/null
+    rm -rf "$work"
+}
+trap finish EXIT
+cd "$work" || exit 1
+export XDG_CACHE_HOME=$work/cache
+failed=0
+ok() { echo "ok: $*"; }
+bad() { echo "FAIL: $*"; failed=1; }
+check() { # check 'what' command...
+    local what=$1
+    shift
+    if "$@"; then ok "$what"; else bad "$what"; fi
+}
+
+for tool in Xvfb xdotool import convert; do
+    command -v $tool >/dev/null || { echo "FAIL: this test needs $tool"; exit 1; }
+done
+
+# ---- no display ----
+env -u DISPLAY -u WAYLAND_DISPLAY SDL_VIDEODRIVER=x11 timeout 20 "$viewer" --source synthetic-pan \
+    >stdout 2>stderr
+check 'no display: exit 3' [ $? = 3 ]
+check 'no display: advises --headless' grep -q -- '--headless' stderr
+check 'no display: one sentence' [ "$(grep -c '^autogaze-viewer: ' stderr)" = 1 ]
+
+# ---- a display ----
+mkfifo number
+Xvfb -displayfd 5 -screen 0 2560x1440x24 -nolisten tcp 5>number 2>xvfb.log &
+server=$!
+read -r display <number
+export DISPLAY=:$display
+"$manager" &
+managing=$!
+id=
+
+# start args...: a window of 1280x720; waits until it shows something.
+start() {
+    "$viewer" --validation --window-size 1280x720 "$@" >stdout 2>stderr &
+    running=$!
+    id=$(timeout 60 xdotool search --sync --onlyvisible --name '^autogaze-viewer$' | head -n 1)
+    for _ in $(seq 100); do
+        [ "$(shot '50x16+8+0' bright)" != 0 ] && break
+        kill -0 $running 2>/dev/null || break
+        sleep 0.1
+    done
+    sleep 0.5
+}
+# stop: Esc; sets $code
+stop() {
+    xdotool key Escape
+    for _ in $(seq 100); do kill -0 $running 2>/dev/null || break; sleep 0.1; done
+    wait $running
+    code=$?
+    running=
+}
+press() {
+    xdotool key "$@"
+    sleep 0.6
+}
+# shot GEOMETRY [bright]: a hash of that part of the window; or whether anything there is bright
+shot() {
+    import -silent -window "${id:-root}" window.png 2>/dev/null
+    if [ "${2:-}" = bright ]; then
+        convert window.png -format '%[fx:maxima>0.5?1:0]' info: 2>/dev/null || echo 0
+    else
+        convert window.png -crop "$1" +repage -format '%#' info:
+    fi
+}
+input=200x80+100+250   # inside of the input panel of the compact page
+labels=1200x16+8+156   # "Mask  image-mask-only..."
+foot=1200x20+8+698     # status row
+cards=1264x120+8+564
+changes() { # changes GEOMETRY keys...
+    local before=$(shot "$1") at=$1
+    shift
+    press "$@"
+    [ "$(shot "$at")" != "$before" ]
+}
+still() { # still GEOMETRY: nothing moves there
+    local before=$(shot "$1")
+    sleep 0.7
+    [ "$(shot "$1")" = "$before" ]
+}
+moves() { ! still "$1"; }
+
+small='--source synthetic-pan --synthetic-size 320x180 --mask-source patch-diff'
+
+start $small --perf-summary summary.json
+check 'pictures move' moves $input
+press space
+check 'Space pauses' still $input
+check 'a paused window is still' still 1280x720+0+0
+check '. shows the next frame' changes $input period
+check '. pauses again' still $input
+check '? shows the help' changes 300x300+490+200 question
+check 'Esc closes the help first' changes 300x300+490+200 Escape
+check 'H turns the page' changes $cards h
+press h h
+check 'H three times is the page off' [ "$(convert window.png -crop $cards +repage -format '%k' info:)" != 1 ]
+press h
+check 'G changes the geometry' changes 400x16+432+156 g
+check 'M changes the style' changes 400x16+432+156 m
+check 'V changes the output' changes 400x16+856+156 v
+check '] changes the quality' changes 220x40+1050+590 bracketright
+check '[ changes it back' changes 220x40+1050+590 bracketleft
+press p
+check 'P writes a picture' ls autogaze-*.png
+check 'P: input, mask and output' [ "$(convert autogaze-*.png -format '%wx%h' info:)" = 960x180 ]
+check 'Right goes on' changes $input Right
+check 'Left goes back' changes $input Left
+press space
+check 'Space plays' moves $input
+press k
+press c
+press s
+check 'S switches the source' moves $input
+stop
+check 'Esc ends the program' [ $code = 0 ]
+check 'the table is printed' grep -q 'hash of the last output image' stdout
+check 'the summary is written' test -s summary.json
+check 'S was the model in the end' grep -q 'mask source *autogaze' stdout
+[ $code = 0 ] || cat stderr
+
+# ---- the mouse ----
+start $small
+before=$(shot 220x40+1050+590)
+xdotool mousemove --window "$id" 1100 600 mousedown 1
+sleep 0.4
+xdotool mouseup 1 mousemove --window "$id" 640 100
+sleep 0.6
+check 'the slider follows the mouse' [ "$(shot 220x40+1050+590)" != "$before" ]
+before=$(shot 200x20+1060+650)
+xdotool mousemove --window "$id" 1160 660 mousedown 1
+sleep 0.4
+xdotool mouseup 1 mousemove --window "$id" 640 100
+sleep 0.8
+check 'the button switches the source' [ "$(shot 200x20+1060+650)" != "$before" ]
+
+# ---- fullscreen, sizes, hidden and shown ----
+size() { xdotool getwindowgeometry --shell "$id" | sed -n 's/^WIDTH=//p;s/^HEIGHT=//p' | xargs; }
+press f
+check 'F fills the screen' [ "$(size)" = '2560 1440' ]
+check 'fullscreen plays' moves 400x200+100+200
+press Escape
+check 'Esc leaves fullscreen first' kill -0 $running
+check 'and gives the size back' [ "$(size)" = '1280 720' ]
+for i in 1 2 3; do press f; press f; done
+xdotool windowminimize "$id"
+sleep 1
+check 'minimised it lives on' kill -0 $running
+xdotool windowmap "$id"
+sleep 1
+check 'and comes back' moves $input
+seed=7
+for i in $(seq 200); do
+    seed=$(( (seed * 1103515245 + 12345) % 2147483648 ))
+    w=$(( seed / 65536 % 1400 + 1 )) h=$(( seed / 7 % 900 + 1 ))
+    [ $((i % 40)) = 0 ] && w=1 h=1
+    [ $((i % 40)) = 20 ] && w=2500 h=3
+    xdotool windowsize "$id" $w $h
+    [ $((i % 50)) = 49 ] && { xdotool windowminimize "$id"; sleep 0.2; xdotool windowmap "$id"; }
+    sleep 0.02
+done
+xdotool windowsize --sync "$id" 1280 720
+sleep 1
+check 'it plays on after 200 sizes' moves $input
+stop
+check 'no validation message' [ $code = 0 ]
+[ $code = 0 ] || cat stderr
+
+# ---- the same numbers as without a window ----
+run="--source synthetic-local-motion --synthetic-size 320x180 --lockstep --latency sync --frames 12"
+timeout 120 "$viewer" --quiet $run >windowed 2>stderr
+check 'a windowed run ends after its frames' [ $? = 0 ]
+timeout 120 "$viewer" --quiet --headless $run >headless 2>>stderr
+check 'the same hashes as the headless run' \
+    [ "$(grep '^hash' windowed)" = "$(grep '^hash' headless)" ]
+grep -h '^hash' windowed headless
+
+# ---- a picture of the window without a window ----
+for size in 1280x720 640x400 2560x1440; do
+    "$viewer" --quiet --headless $run --hud stages --screenshot hud.png --screenshot-hud \
+        --window-size $size >stdout 2>stderr
+    check "headless picture with HUD, $size" [ "$(convert hud.png -format '%wx%h' info:)" = $size ]
+done
+
+# ---- a source that fails in the middle ----
+head -c 4096 /dev/zero >broken.mp4
+timeout 20 "$viewer" broken.mp4 >stdout 2>stderr
+check 'a file that cannot be opened: exit 2' [ $? = 2 ]
+
+exit $failed
