@@ -16,7 +16,8 @@ packages=(
     libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev
     libcjson-dev libimgui-dev libstb-dev fonts-dejavu-core
 )
-test_packages=(libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers ffmpeg python3 clang)
+test_packages=(libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers ffmpeg python3 python3-numpy
+    clang xvfb xdotool imagemagick)
 vma=libvulkan-memory-allocator-dev
 logs=$root/build/setup
 
