@@ -1,7 +1,7 @@
 #!/bin/bash
 # The window under a virtual X server: keys do what the help says, resizing and hiding leave no
 # validation message, a windowed run gives the hashes of the headless run, a missing display gets a
-# sentence. Needs Xvfb, xdotool and ImageMagick; without them it fails.
+# sentence. Needs Xvfb, xdotool, ImageMagick, ffmpeg and python3; without them it fails.
 #     window.sh VIEWER TINY_WM
 set -u
 viewer=$(readlink -f "$1")
@@ -26,7 +26,7 @@ check() { # check 'what' command...
     if "$@"; then ok "$what"; else bad "$what"; fi
 }
 
-for tool in Xvfb xdotool import convert; do
+for tool in Xvfb xdotool import convert ffmpeg python3; do
     command -v $tool >/dev/null || { echo "FAIL: this test needs $tool"; exit 1; }
 done
 
@@ -198,9 +198,40 @@ for size in 1280x720 640x400 2560x1440; do
     check "headless picture with HUD, $size" [ "$(convert hud.png -format '%wx%h' info:)" = $size ]
 done
 
-# ---- a source that fails in the middle ----
+# ---- sources that fail ----
 head -c 4096 /dev/zero >broken.mp4
 timeout 20 "$viewer" broken.mp4 >stdout 2>stderr
 check 'a file that cannot be opened: exit 2' [ $? = 2 ]
+
+# A server that hangs up in the middle: the window says so and stays.
+ffmpeg -v error -f lavfi -i testsrc=size=320x180:rate=30:duration=2 -c:v libx264 -pix_fmt yuv420p \
+    -f mpegts half.ts
+python3 - half.ts >port <<'P' &
+import socket, sys
+data = open(sys.argv[1], 'rb').read()
+server = socket.create_server(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    client, _ = server.accept()
+    client.recv(4096)
+    client.sendall(b'HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n'
+                   b'Content-Length: %d\r\n\r\n' % (2 * len(data)) + data)
+    client.close()
+P
+serving=$!
+for _ in $(seq 50); do [ -s port ] && break; sleep 0.1; done
+start --mask-source patch-diff "http://127.0.0.1:$(cat port)/half.ts"
+sleep 4
+red() { convert window.png -crop $foot +repage -format '%[fx:mean.r>1.3*mean.b?1:0]' info:; }
+shot $foot >/dev/null
+check 'a failure in the middle stays on show' [ "$(red)" = 1 ]
+check 'and leaves the last picture' [ "$(convert window.png -crop $input +repage -format '%k' info:)" -gt 3 ]
+press space
+shot $foot >/dev/null
+check 'a key takes the sentence away' [ "$(red)" = 0 ]
+stop
+kill $serving
+check 'exit 2 in the end' [ $code = 2 ]
+check 'with the sentence' grep -q 'cannot be read any further' stderr
 
 exit $failed

@@ -15,9 +15,6 @@ void window_notice(struct window *w, const char *text, bool error)
 {
     ag_hud_notice(ag_screen_hud(w->screen), text, error, ag_now_ns());
     w->redraw = true;
-    if (error) {
-        ag_log(w->log, AG_LOG_ERROR, "%s", text);
-    }
 }
 
 // ---- opening ---------------------------------------------------------------------------------
