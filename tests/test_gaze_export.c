@@ -334,12 +334,30 @@ static void errors(void **state)
     assert_true(ag_gaze_export_close(&g, NULL));
 }
 
+// Recordings have a test of their own, where there are any.
+static void no_recordings(void **state)
+{
+    (void)state;
+    struct ag_error err = { 0 };
+#ifdef AUTOGAZE_FFMPEG
+    assert_true(ag_export_can_record("video.mp4", &err));
+#else
+    struct ag_recording recording = { .path = "video.mp4", .width = 64, .height = 48 };
+    struct ag_export *e = ag_export_create(NULL, &(struct ag_export_params){ .slots = 0 }, NULL);
+    assert_false(ag_export_record(e, &recording, &err));
+    assert_int_equal(err.status, AG_ERR_USAGE);
+    assert_non_null(strstr(err.text, "AUTOGAZE_FFMPEG"));
+    assert_true(ag_export_finish(e, NULL));
+    ag_export_destroy(&e);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(safetensors), cmocka_unit_test(streams),   cmocka_unit_test(no_frames),
         cmocka_unit_test(npz),         cmocka_unit_test(numpy),     cmocka_unit_test(too_large),
-        cmocka_unit_test(errors),
+        cmocka_unit_test(errors),      cmocka_unit_test(no_recordings),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -23,11 +23,11 @@
 // (1; tiles: one each), T frames, N slots of one stream over all frames, pads included:
 //
 //     gazing_pos             i64  [B,N]      id + cells*t in selection order; a pad of frame t is
-//                                            cells + cells*t, the number of frame t+1's first cell:
+//                                            cells + cells*t, as the first cell of frame t+1:
 //     if_padded_gazing       bool [B,N]      only this tells pads apart
 //     num_gazing_each_frame  i64  [T]        slots a frame, the same in all streams: a stream with
 //                                            fewer gets more pads
-//     gazing_mask_SCALE      f32  [B,T,n]    0 or 1 per cell of the scale, row-major, pads excluded;
+//     gazing_mask_SCALE      f32  [B,T,n]    0 or 1 a cell of the scale, row-major, pads excluded;
 //                                            one tensor a scale: gazing_mask_32, _64, _112, _224
 //     frame_id               i64  [T]        not upstream's: number of the frame in this run, as in
 //                                            the trace; t itself counts exported frames
@@ -64,9 +64,9 @@ struct ag_export;
 struct ag_export_params {
     uint32_t slots;              // pictures at a time, on the GPU, waiting or being written. 0: 4
     bool wait;                   // ag_export_acquire waits for the writer: no frame is left out
-    // Memory of a slot (READBACK memory as a rule, so that the GPU copies straight into it): returns
-    // the address of `size` bytes or NULL, the old contents may go. `*handle` starts as NULL;
-    // size 0 frees. NULL: plain host memory.
+    // Memory of a slot (READBACK memory as a rule, so that the GPU copies straight into it):
+    // returns the address of `size` bytes or NULL, the old contents may go. `*handle` starts as
+    // NULL; size 0 frees. NULL: plain host memory.
     void *(*resize)(void *user, void **handle, uint64_t size);
     void *user;
     // What ag_export_report feeds; NULL: nothing. Owned and closed by the writer from now on, also

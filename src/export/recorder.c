@@ -16,8 +16,8 @@
 #include "path.h"
 #include "record_file.h"
 
-// 24, 25, 30, 50, 60 and their /1.001 frames a second but one are whole ticks; MPEG-4 takes no finer
-// clock than 1/65535 s.
+// 24, 25, 30, 50, 60 frames a second and all but one of their 1000/1001 are whole ticks; MPEG-4
+// takes no finer clock than 1/65535 s.
 #define TICKS 60000
 #define NS 1000000000
 
@@ -128,7 +128,7 @@ static bool open_encoder(struct recorder *r, const struct ag_recording *recordin
     c->color_trc = AVCOL_TRC_BT709;
     // The stages and the decoder want cores, too; and every thread of x264 is a frame of delay.
     c->thread_count = (int)AG_CLAMP(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1, 8);
-    c->log_level_offset = AV_LOG_DEBUG - AV_LOG_INFO; // what it tells about itself nobody asked for
+    c->log_level_offset = AV_LOG_DEBUG; // no lines of its own on standard error
     if (format->flags & AVFMT_GLOBALHEADER) {
         c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     }
@@ -257,10 +257,12 @@ static void place_picture(struct recorder *r, uint32_t width, uint32_t height)
 
 static bool prepare_conversion(struct recorder *r, uint32_t width, uint32_t height)
 {
+    // Without FULL_CHR_H_INP swscale takes pairs of pixels, of an odd row also the one behind it.
+    const int flags = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP;
     place_picture(r, width, height);
     sws_freeContext(r->sws);
     r->sws = sws_getContext((int)width, (int)height, AV_PIX_FMT_RGBA, (int)r->to_width,
-                            (int)r->to_height, AV_PIX_FMT_YUV420P, SWS_BILINEAR, NULL, NULL, NULL);
+                            (int)r->to_height, AV_PIX_FMT_YUV420P, flags, NULL, NULL, NULL);
     if (!r->sws) {
         r->from_width = 0;
         return stop(r, "cannot convert the pictures", "no memory");

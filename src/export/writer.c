@@ -260,7 +260,7 @@ static void *resize_host(void *user, void **handle, uint64_t size)
     return *handle;
 }
 
-// Signals are for the main thread; and a write beyond RLIMIT_FSIZE is to be an error like any other.
+// Signals are for the main thread; a write beyond RLIMIT_FSIZE is to be an error like any other.
 static int start_thread(struct ag_export *e)
 {
     sigset_t all, before;
