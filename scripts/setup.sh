@@ -16,8 +16,10 @@ packages=(
     libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev
     libcjson-dev libimgui-dev libstb-dev fonts-dejavu-core
 )
-test_packages=(libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers ffmpeg python3 python3-numpy
-    clang xvfb xdotool imagemagick)
+test_packages=(
+    libcmocka-dev mesa-vulkan-drivers vulkan-validationlayers clang
+    ffmpeg python3 python3-numpy xvfb xdotool imagemagick
+)
 vma=libvulkan-memory-allocator-dev
 logs=$root/build/setup
 
