@@ -144,8 +144,11 @@ extern "C" void ag_ui_triangle(struct ag_ui *ui, float x0, float y0, float x1, f
 extern "C" void ag_ui_curve(struct ag_ui *ui, const float *xy, uint32_t n, float thickness,
                             uint32_t color)
 {
-    static_assert(sizeof(ImVec2) == 2 * sizeof(float), "points are passed as they are");
-    ui->canvas->AddPolyline((const ImVec2 *)xy, (int)n, color, 0, thickness);
+    // Segment by segment: the joints of a polyline fall apart where the curve is steep.
+    for (uint32_t i = 1; i < n; i++) {
+        const float *p = xy + 2 * i;
+        ui->canvas->AddLine(ImVec2(p[-2], p[-1]), ImVec2(p[0], p[1]), color, thickness);
+    }
 }
 
 extern "C" void ag_ui_on_top(struct ag_ui *ui)

@@ -19,7 +19,7 @@ static const struct {
           { AG_BLOCK_RUN, 40, 6 }, { AG_BLOCK_CONTROL, 26, 6 }, { AG_BLOCK_TOTALS, 38, 5 },
           { AG_BLOCK_GRAPH, 38, 9 } }, 6 },
     [AG_HUD_GAZE] = {
-        { { AG_BLOCK_NOW, 40, 7 }, { AG_BLOCK_CONTROL, 26, 6 }, { AG_BLOCK_GRIDS, 44, 7 },
+        { { AG_BLOCK_NOW, 40, 7 }, { AG_BLOCK_CONTROL, 26, 6 }, { AG_BLOCK_GRIDS, 44, 8 },
           { AG_BLOCK_LOSS, 54, 9 }, { AG_BLOCK_IDS, 54, 9 }, { AG_BLOCK_RUN, 40, 6 } }, 6 },
 };
 

@@ -425,7 +425,7 @@ static void draw_totals(struct pen *p)
 static float nice_above(float v)
 {
     static const float steps[] = { 1, 2, 5 };
-    for (float decade = 0.1f; decade < 1e6f; decade *= 10) {
+    for (float decade = 0.001f; decade < 1e6f; decade *= 10) {
         for (uint32_t i = 0; i < AG_COUNT(steps); i++) {
             if (steps[i] * decade >= v) {
                 return steps[i] * decade;
@@ -498,6 +498,15 @@ static uint32_t id_color(const struct ag_layout *layout, uint32_t id)
 
 #define MAX_DRAWN_CELLS 400 // a grid; larger ones are counted only
 
+static uint32_t selected_cells(const struct ag_hud_copy *d, const struct ag_grid *grid)
+{
+    uint32_t n = 0;
+    for (uint32_t i = grid->first; i < grid->first + grid->cols * grid->rows; i++) {
+        n += d->selected[i / 8] >> (i % 8) & 1;
+    }
+    return n;
+}
+
 static void draw_grid(struct pen *p, uint32_t g, float x, float y, float width, float height)
 {
     const struct ag_hud_copy *d = p->data;
@@ -530,16 +539,19 @@ static void draw_grids(struct pen *p)
     uint32_t n = AG_MIN(layout->n_grids, 6u);
     float gap = 2 * p->cell, each = floorf((p->width - gap * (float)(n - 1)) / (float)n);
     float aspect = (float)d->report.width / (float)AG_MAX(d->report.height, 1u);
-    float width = floorf(fminf(each, (p->height - 3.5f * p->line) * aspect));
-    float height = floorf(fminf(width / aspect, p->height - 3.5f * p->line));
+    float room = p->height - 4.4f * p->line; // title and three rows of text
+    float width = floorf(fminf(each, room * aspect));
+    float height = floorf(fminf(width / aspect, room));
     for (uint32_t g = 0; g < n; g++) {
         const struct ag_grid *grid = &layout->grid[g];
         float x = (float)g * (each + gap), column = x / p->cell;
         float row = 1.3f + height / p->line;
         draw_grid(p, g, x, 1.2f * p->line, width, height);
         textf(p, column, row, AG_COLOR_LABEL, "%ux%u", grid->cols, grid->rows);
-        counter(p, column, row + 1, grid_color(layout, g), d->report.plan.per_grid[g], 3);
+        counter(p, column, row + 1, grid_color(layout, g), selected_cells(d, grid), 3);
         textf(p, column + 4, row + 1, AG_COLOR_FAINT, "/%u", grid->cols * grid->rows);
+        counter(p, column, row + 2, AG_COLOR_TEXT, d->report.plan.per_grid[g], 3);
+        text(p, column + 4, row + 2, AG_COLOR_FAINT, "kept");
     }
 }
 
