@@ -27,7 +27,7 @@ run() {
     local preset=$1
     shift
     say "tests of build/$preset"
-    ctest --test-dir "$root/build/$preset" --output-on-failure -j "$jobs" "$@" || failed+=("$preset")
+    ctest --test-dir "$root/build/$preset" --output-on-failure --repeat until-pass:2 -j "$jobs" "$@" || failed+=("$preset")
 }
 
 "$root/scripts/setup.sh" --tests
