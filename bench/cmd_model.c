@@ -162,14 +162,15 @@ static int run_lanes(struct job *j, const char *filter, uint32_t frames, struct 
            "context\n", info->name, info->driver, info->driver_info,
            info->software ? " (SOFTWARE device: times say nothing about hardware)" : "",
            j->model->name, LONG_CONTEXT);
-    printf("%-24s %17s %17s %17s %17s %6s %9s %8s\n", "lane", "vision", "prefill", "decode", "total",
-           "n", "record us", "MiB");
+    printf("%-24s %17s %17s %17s %17s %6s %9s %8s\n", "lane", "vision", "prefill", "decode",
+           "total", "n", "record us", "MiB");
     bool ok = load_pictures(j, err);
     for (int i = 0; i < COLUMN_COUNT; i++) {
         j->series[i] = ag_series_create(AG_ALIGN_UP(frames, LONG_CONTEXT));
     }
     for (size_t i = 0; i < AG_COUNT(lanes) && ok; i++) {
-        if ((filter && !strstr(lanes[i].name, filter)) || !lane_fits(&lanes[i], &j->model->config)) {
+        bool wanted = !filter || strstr(lanes[i].name, filter);
+        if (!wanted || !lane_fits(&lanes[i], &j->model->config)) {
             continue;
         }
         ok = run_lane(j, &lanes[i], frames, err);

@@ -8,7 +8,8 @@
 #include "interface/decode_state.h"
 #include "interface/gaze_result.h"
 
-#define MIN_HORIZON 64 // one model serves all cases: making pipelines takes longer than running them
+// One model serves all cases: making pipelines takes longer than running them.
+#define MIN_HORIZON 64
 
 struct device {
     struct ag_gpu *gpu;

@@ -390,9 +390,9 @@ static struct decode_state *prepare_state(struct bed *b)
     state->rope_first = s->rope_rows - 2;
     state->base = state->position + b->rows;
     uint32_t keys = state->position - state->first + b->rows;
-    uint32_t least = b->k->phase == GPU_PREFILL ? s->prefill_split_keys : s->round_split_keys;
-    uint32_t wanted = AG_DIV_UP(keys, b->k->size.real ? least : s->attn_keys);
-    state->splits = AG_CLAMP(wanted, 1u, s->max_splits);
+    uint32_t most = b->k->phase == GPU_PREFILL && b->k->size.real ? s->prefill_splits
+                                                                  : s->max_splits;
+    state->splits = AG_CLAMP(AG_DIV_UP(keys, s->attn_keys), 1u, most);
     state->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, state->splits), s->attn_keys);
     uint32_t *active = content(b, RES_ACTIVE);
     active[0] = b->stream;
@@ -709,7 +709,7 @@ static void prepare_select(struct bed *b)
     struct select_args args = {
         .round = 0, .rounds = b->s.max_rounds, .budget = c->cells, .threshold_on = 1,
         .threshold = b->k->size.real ? 0 : 0.3f, .slide = 0, .forced_rounds = b->s.max_rounds,
-        .min_split_keys = b->s.attn_keys, .max_splits = b->s.max_splits, .frame_low = 5,
+        .max_splits = b->s.max_splits, .frame_low = 5,
         .frame_high = 6, .record = 7, .groups = { 1, 2, 3, 4, 5, 6, 7, 8 },
     };
     set_push(b, &args, sizeof(args));

@@ -1,7 +1,7 @@
 // One list of cases for every model kernel: checked against its C twin (src/reference/model_ops.c)
-// by test_gpu_kernels, checked and then timed by `autogaze-bench kernels`. Sizes: 1, a prime, one less
-// and one more than a tile, and the real model. Every buffer lies between guard zones of 256 bytes;
-// nothing but the kernel's outputs may change.
+// by test_gpu_kernels, checked and then timed by `autogaze-bench kernels`. Sizes: 1, a prime, one
+// less and one more than a tile, and the real model. Every buffer lies between guard zones of 256
+// bytes; nothing but the kernel's outputs may change.
 #ifndef AUTOGAZE_TESTS_KERNEL_CASES_H
 #define AUTOGAZE_TESTS_KERNEL_CASES_H
 
@@ -12,10 +12,11 @@
 struct kernel_size {
     const char *name;
     // dimensions of a made-up model; letters as in autogaze/model.h
-    uint32_t side, patch, channels, time, space, width, heads, kv_heads, head_dim, mlp, round, cells;
+    uint32_t side, patch, channels, time, space;
+    uint32_t width, heads, kv_heads, head_dim, mlp, round, cells;
     uint32_t rows;   // of a prefill (rounds have `round`, the last layer 1)
     uint32_t cached; // tokens before them
-    bool real;       // pieces of sums as the device wants them, one stream; else 3 pieces, 2 streams
+    bool real;       // one stream, sums cut as the device wants it; else 2 streams, 3 pieces
 };
 
 #define KERNEL_SIZES                                                                               \

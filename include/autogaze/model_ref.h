@@ -1,6 +1,6 @@
 // The model's operations in plain loops, one function a kernel of shaders/model: what the kernel
-// tests and `autogaze-bench kernels` compare with. Tensors are row-major, last index fastest, without
-// padding; letters as in autogaze/model.h.
+// tests and `autogaze-bench kernels` compare with. Tensors are row-major, last index fastest,
+// without padding; letters as in autogaze/model.h.
 // Thread-safety: reentrant. Memory: the caller's, sizes as stated.
 #ifndef AUTOGAZE_MODEL_REF_H
 #define AUTOGAZE_MODEL_REF_H

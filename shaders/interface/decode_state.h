@@ -1,10 +1,10 @@
 // What the decoder keeps on the device between frames and between rounds, and the arguments of its
 // indirect dispatches. The host writes none of it; begin.comp and select.comp do.
 //
-// A *forward* runs `rows` tokens through the decoder: the prefill of a frame (pending ids, then the
-// vision tokens) or a decode round (the K ids of the round before). Pads are never fed, so a token's
-// place in the sequence, its RoPE position in a prefill and the number of tokens before it are one
-// number. The sequence never restarts within a stream: policy SLIDE moves `first`.
+// A *forward* runs `rows` tokens through the decoder: the prefill of a frame (pending ids, then
+// the vision tokens) or a decode round (the K ids of the round before). Pads are never fed, so a
+// token's place in the sequence, its RoPE position in a prefill and the number of tokens before it
+// are one number. The sequence never restarts within a stream: policy SLIDE moves `first`.
 #ifndef AG_INTERFACE_DECODE_STATE_H
 #define AG_INTERFACE_DECODE_STATE_H
 
@@ -21,8 +21,8 @@ struct decode_state {
     U32 base;                  // position after the prefill of this frame
     U32 slots, rounds, valid;  // of this frame so far
     U32 splits, split_keys;    // the coming attention: pieces of the keys, keys a piece
-    U32 n_pending;             // valid ids of the last round, not cached yet; their embeddings stand
-                               // in rows 0.. of x
+    U32 n_pending;             // valid ids of the last round, not cached yet; their embeddings
+                               // stand in rows 0.. of x
     U32 n_frames, frame_at;    // frame lengths kept, ring index of the oldest
     U32 chunk_start;           // the stream was reset before this frame
     U32 reserved0, reserved1;

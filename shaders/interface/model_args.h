@@ -41,10 +41,10 @@ struct begin_args {            // begin.comp, one workgroup
     U32 slide;                 // policy SLIDE: drop the oldest frames
     U32 budget;
     U32 rounds;                // rounds that will be recorded, the prefill included
-    U32 min_split_keys, max_splits; // how to cut the keys of the prefill
+    U32 max_splits;            // pieces that the keys of the prefill are cut into at most
     U32 row_tiles;             // attention workgroups along the rows of the prefill
 };
-ABI_SIZE(begin_args, 32);
+ABI_SIZE(begin_args, 28);
 
 struct select_args {           // select.comp
     U32 round, rounds;         // this one, number recorded
@@ -54,10 +54,10 @@ struct select_args {           // select.comp
     U32 forced;                // 1: read the forced ids
     U32 forced_rounds;         // capacity of the forced block, rounds
     U32 slide;                 // keep frame lengths
-    U32 min_split_keys, max_splits; // how to cut the keys of the next round
+    U32 max_splits;            // the same for the next round
     U32 frame_low, frame_high, record; // for the result
     U32 groups[8];             // [DECODE_OPS] workgroups along x of the next round
 };
-ABI_SIZE(select_args, 84);
+ABI_SIZE(select_args, 80);
 
 #endif

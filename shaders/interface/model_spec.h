@@ -34,7 +34,7 @@
 #define SPEC_PATCH_SPLITS 24  // partial sums a patch output is made of
 #define SPEC_TRUNK_SPLITS 25  // the same for a trunk output
 #define SPEC_MAX_SPLITS 26    // pieces the keys of one query are cut into at most
-#define SPEC_TRACE 27         // 1: every forward leaves hidden, logits and losses, vision its tokens
+#define SPEC_TRACE 27         // 1: forwards leave hidden, logits and losses, vision its tokens
 
 // tile of a matrix product (shaders/lib/gemm.glsl): GROUP = KG * RT * CT invocations
 #define SPEC_TILE_RT 28       // threads along the rows ...

@@ -12,7 +12,8 @@
 
 layout(constant_id = SPEC_ATTN_ROWS) const uint ATTN_ROWS = 16;
 
-layout(std430, set = 0, binding = 2) readonly buffer q_block { vec4 q_in[]; }; // [streams][rows][H][HEAD4]
+// [streams][rows][H][HEAD4]
+layout(std430, set = 0, binding = 2) readonly buffer q_block { vec4 q_in[]; };
 // [streams][KVH][CAPACITY][HEAD4]
 layout(std430, set = 0, binding = 3) readonly buffer k_block { STORED4 k_in[]; };
 layout(std430, set = 0, binding = 4) readonly buffer v_block { STORED4 v_in[]; };
@@ -35,7 +36,8 @@ const uint FETCHED = (ATTN_KEYS * HEAD4 + GROUP - 1u) / GROUP; // vec4 of keys a
 const float MASKED = -3.0e38;       // no score is that low
 
 shared vec4 queries[ATTN_ROWS * HEAD4];
-shared vec4 pool[POOL];             // keys [ATTN_KEYS][KS]; at the end sums [KEY_GROUPS][rows][HEAD4]
+// keys [ATTN_KEYS][KS]; at the end sums [KEY_GROUPS][rows][HEAD4]
+shared vec4 pool[POOL];
 shared vec4 values[ATTN_KEYS * HEAD4];
 shared vec4 scores[ATTN_ROWS * SS];
 shared float row_part[ATTN_ROWS * PARTS];

@@ -13,8 +13,10 @@ layout(push_constant) uniform push_block { begin_args a; };
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
 layout(std430, set = 0, binding = 1) writeonly buffer active_block { uint active_streams[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer rounds_block { uint rounds[]; };
-layout(std430, set = 0, binding = 3) readonly buffer frames_block { uint frame_tokens[]; }; // [streams][HORIZON]
-layout(std430, set = 0, binding = 4) writeonly buffer count_block { uint cell_counts[]; }; // [streams]
+// [streams][HORIZON]
+layout(std430, set = 0, binding = 3) readonly buffer frames_block { uint frame_tokens[]; };
+// [streams]
+layout(std430, set = 0, binding = 4) writeonly buffer count_block { uint cell_counts[]; };
 
 shared uint most_splits;
 
@@ -45,7 +47,7 @@ void begin(uint stream)
     s.slots = s.rounds = s.valid = 0u;
     s.chunk_start = a.chunk_start;
     uint keys = s.base - s.first;
-    s.splits = key_splits(keys, a.min_split_keys, a.max_splits);
+    s.splits = key_splits(keys, a.max_splits);
     s.split_keys = keys_a_split(keys, s.splits);
     states[stream] = s;
     active_streams[stream] = stream;

@@ -1,5 +1,5 @@
-// Adds the partial sums and the bias of the patch convolution, then LayerNorm over the channels of a
-// cell: the features of a picture, input of trunk block 0.
+// Adds the partial sums and the bias of the patch convolution, then LayerNorm over the channels of
+// a cell: the features of a picture, input of trunk block 0.
 // Workgroups: cells, 1, streams x images.
 #version 450
 #extension GL_GOOGLE_include_directive : require

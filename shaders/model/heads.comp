@@ -8,12 +8,15 @@
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
 
-layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; }; // [streams][rows][D4]
+// [streams][rows][D4]
+layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; };
 // [D4][K*V + K][4]
 layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
-layout(std430, set = 0, binding = 4) writeonly buffer out_block { float logits[]; }; // [streams][K*V + K]
+// [streams][K*V + K]
+layout(std430, set = 0, binding = 4) writeonly buffer out_block { float logits[]; };
 layout(std430, set = 0, binding = 5) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
-layout(std430, set = 0, binding = 6) writeonly buffer hidden_block { vec4 hidden[]; }; // TRACE: [streams][D4]
+// TRACE: [streams][D4]
+layout(std430, set = 0, binding = 6) writeonly buffer hidden_block { vec4 hidden[]; };
 
 const uint COLUMNS = ROUND * VOCAB + ROUND;
 
@@ -47,7 +50,8 @@ void main()
     }
     if (TRACE != 0u && gl_WorkGroupID.x == 0u) {
         for (uint k4 = t; k4 < WIDTH4; k4 += GROUP) {
-            hidden[stream * WIDTH4 + k4] = x_in[(stream * MAX_ROWS + row0) * WIDTH4 + k4] * scale * norm[k4];
+            vec4 x = x_in[(stream * MAX_ROWS + row0) * WIDTH4 + k4];
+            hidden[stream * WIDTH4 + k4] = x * scale * norm[k4];
         }
     }
 }

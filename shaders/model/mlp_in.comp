@@ -8,9 +8,12 @@
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
 
-layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; }; // [streams][rows][D4]
-layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; }; // [D4][2 F][4]
-layout(std430, set = 0, binding = 4) writeonly buffer mlp_block { float mlp[]; }; // [streams][rows][F4]
+// [streams][rows][D4]
+layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; };
+// [D4][2 F][4]
+layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
+// [streams][rows][F4]
+layout(std430, set = 0, binding = 4) writeonly buffer mlp_block { float mlp[]; };
 
 uint row0, rows, stream;
 

@@ -1,4 +1,4 @@
-// Patch convolution as a matrix product: [P] cells x [3*p*p] samples -> C channels, in partial sums.
+// Patch convolution as a matrix product: [P] cells x [3*p*p] samples -> C channels, partial sums.
 // Workgroups: column tiles x PATCH_SPLITS, row tiles, streams x images.
 #version 450
 #extension GL_GOOGLE_include_directive : require

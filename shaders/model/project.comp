@@ -15,8 +15,10 @@ layout(std430, set = 0, binding = 3) readonly buffer trunk_bias_block { vec4 tru
 layout(std430, set = 0, binding = 4) readonly buffer weight_block { STORED4 weight[]; };
 // out_proj's bias + pos_embed: [P][D]
 layout(std430, set = 0, binding = 5) readonly buffer bias_block { float bias[]; };
-layout(std430, set = 0, binding = 6) writeonly buffer x_block { float x_out[]; }; // [streams][rows][D4]
-layout(std430, set = 0, binding = 7) writeonly buffer tokens_block { float tokens[]; }; // TRACE: [streams][P][D]
+// [streams][rows][D4]
+layout(std430, set = 0, binding = 6) writeonly buffer x_block { float x_out[]; };
+// TRACE: [streams][P][D]
+layout(std430, set = 0, binding = 7) writeonly buffer tokens_block { float tokens[]; };
 
 uint row0, stream;
 

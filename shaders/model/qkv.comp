@@ -10,11 +10,14 @@
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
 
-layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; }; // [streams][rows][D4]
+// [streams][rows][D4]
+layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; };
 // [D4][(H + 2 KVH) * HD][4]
 layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
-layout(std430, set = 0, binding = 4) readonly buffer rope_block { vec2 rope[]; }; // [ROPE_ROWS][HD/2] cos, sin
-layout(std430, set = 0, binding = 5) writeonly buffer q_block { vec2 q_out[]; }; // [streams][rows][H][2 HEAD4]
+// [ROPE_ROWS][HD/2] cos, sin
+layout(std430, set = 0, binding = 4) readonly buffer rope_block { vec2 rope[]; };
+// [streams][rows][H][2 HEAD4]
+layout(std430, set = 0, binding = 5) writeonly buffer q_block { vec2 q_out[]; };
 // [streams][KVH][CAPACITY][2 HEAD4]
 layout(std430, set = 0, binding = 6) writeonly buffer k_block { STORED2 k_out[]; };
 layout(std430, set = 0, binding = 7) writeonly buffer v_block { STORED2 v_out[]; };

@@ -1,5 +1,5 @@
-// Between two trunk blocks: adds the partial sums and the bias of one, ReLU, and stores the input of
-// the next.
+// Between two trunk blocks: adds the partial sums and the bias of one, ReLU, and stores the input
+// of the next.
 // Workgroups: invocations over P * C4, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -12,15 +12,20 @@
 layout(push_constant) uniform push_block { select_args a; };
 
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
-layout(std430, set = 0, binding = 1) buffer active_block { uint active_streams[]; }; // [rounds+1][streams]
-layout(std430, set = 0, binding = 2) readonly buffer logits_block { float logits[]; }; // [streams][K*V + K]
+// [rounds+1][streams]
+layout(std430, set = 0, binding = 1) buffer active_block { uint active_streams[]; };
+// [streams][K*V + K]
+layout(std430, set = 0, binding = 2) readonly buffer logits_block { float logits[]; };
 layout(std430, set = 0, binding = 3) readonly buffer embed_block { float embed[]; }; // [V][D]
 layout(std430, set = 0, binding = 4) writeonly buffer x_block { float x[]; }; // [streams][rows][D4]
 layout(std430, set = 0, binding = 5) buffer rounds_block { uint rounds[]; };
 layout(std430, set = 0, binding = 6) buffer result_block { uint results[]; };
-layout(std430, set = 0, binding = 7) writeonly buffer cells_block { uint cells[]; }; // [streams][CELLS]
-layout(std430, set = 0, binding = 8) writeonly buffer count_block { uint cell_counts[]; }; // [streams]
-layout(std430, set = 0, binding = 9) writeonly buffer frames_block { uint frame_tokens[]; }; // [streams][HORIZON]
+// [streams][CELLS]
+layout(std430, set = 0, binding = 7) writeonly buffer cells_block { uint cells[]; };
+// [streams]
+layout(std430, set = 0, binding = 8) writeonly buffer count_block { uint cell_counts[]; };
+// [streams][HORIZON]
+layout(std430, set = 0, binding = 9) writeonly buffer frames_block { uint frame_tokens[]; };
 layout(std430, set = 0, binding = 10) readonly buffer forced_block { uint forced[]; };
 
 const uint LANES = GROUP / ROUND < 32u ? GROUP / ROUND : 32u; // threads that search one slot
@@ -170,7 +175,7 @@ void go_on(inout decode_state s)
     s.rows = ROUND;
     s.rope_first = s.base - ROUND;
     uint keys = s.position - s.first + ROUND;
-    s.splits = key_splits(keys, a.min_split_keys, a.max_splits);
+    s.splits = key_splits(keys, a.max_splits);
     s.split_keys = keys_a_split(keys, s.splits);
     uint next = (a.round + 1u) * DECODE_ROUND_WORDS;
     uint place = 0u;

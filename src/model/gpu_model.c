@@ -74,9 +74,9 @@ static bool check_memory(struct ag_gpu_model *m, struct ag_error *err)
     uint64_t cache = 2 * s->c.layers * gpu_resource_bytes(s, RES_K);
     uint64_t available = ag_gpu_available_bytes(m->gpu);
     if (largest > info->max_buffer_bytes) {
-        return ag_fail(err, AG_ERR_DEVICE, "a context of %u tokens for %u streams needs a buffer of "
-                       "%llu bytes (%s), '%s' takes at most %llu; use fewer frames or streams, a "
-                       "smaller budget or --precision f16", s->capacity, s->streams,
+        return ag_fail(err, AG_ERR_DEVICE, "a context of %u tokens for %u streams needs a buffer "
+                       "of %llu bytes (%s), '%s' takes at most %llu; use fewer frames or streams, "
+                       "a smaller budget or --precision f16", s->capacity, s->streams,
                        (unsigned long long)largest, gpu_resource_name(which), info->name,
                        (unsigned long long)info->max_buffer_bytes);
     }
@@ -375,8 +375,7 @@ static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
     gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
     struct begin_args args = {
         .reset = reset, .chunk_start = chunk_start, .slide = s->slide, .budget = s->max_budget,
-        .rounds = s->max_rounds, .min_split_keys = s->prefill_split_keys,
-        .max_splits = s->prefill_splits, .row_tiles = groups[1],
+        .rounds = s->max_rounds, .max_splits = s->prefill_splits, .row_tiles = groups[1],
     };
     run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
 }
@@ -441,7 +440,7 @@ static void select_ids(const struct recorder *r)
         .round = r->round, .rounds = r->rounds, .budget = job->budget,
         .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
         .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
-        .min_split_keys = s->round_split_keys, .max_splits = s->max_splits,
+        .max_splits = s->max_splits,
         .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
         .record = r->m->records,
     };
@@ -476,8 +475,8 @@ static void forward(struct recorder *r)
         run_layer(r, GPU_MLP_OUT, DECODE_MLP_OUT);     // x += W_down mlp
     }
     r->layer = 0;
-    if (r->round == 0) {
-        run(r, GPU_HEADS, GPU_PREFILL, &args, sizeof(args)); // RMSNorm of the last row, logits, losses
+    if (r->round == 0) {                                     // last row: RMSNorm, logits, losses
+        run(r, GPU_HEADS, GPU_PREFILL, &args, sizeof(args));
     } else {
         run_indirect(r, GPU_HEADS, GPU_PREFILL, DECODE_HEADS, &args, sizeof(args));
     }

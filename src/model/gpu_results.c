@@ -31,8 +31,8 @@ static bool check_tap(const struct ag_gpu_model *m, uint32_t stream, uint32_t fo
                       struct ag_error *err)
 {
     if (!m->shape.trace || stream >= m->shape.streams || forward >= m->shape.max_rounds) {
-        return ag_fail(err, AG_ERR_USAGE, "forward %u of stream %u was not kept: the model was made "
-                       "with trace %s, %u streams, %u forwards a frame", forward, stream,
+        return ag_fail(err, AG_ERR_USAGE, "forward %u of stream %u was not kept: the model was "
+                       "made with trace %s, %u streams, %u forwards a frame", forward, stream,
                        m->shape.trace ? "on" : "off", m->shape.streams, m->shape.max_rounds);
     }
     return true;

@@ -1,5 +1,5 @@
-// Sizes of the model on a device: dimensions, memory, tiles, and what each kernel is given. Shared by
-// the back end, the kernel tests and `autogaze-bench kernels`; private to them.
+// Sizes of the model on a device: dimensions, memory, tiles, and what each kernel is given. Shared
+// by the back end, the kernel tests and `autogaze-bench kernels`; private to them.
 //
 // A *resource* is a buffer as kernels see it; kernel_resources names what is bound where. Rows of
 // activations and weights are padded to whole vec4, pads are zero.
@@ -46,7 +46,6 @@ struct gpu_shape {
     uint32_t feature_slots, patch_splits, trunk_splits;
     uint32_t max_splits;             // pieces of the keys, for which there is memory
     uint32_t prefill_splits;         // what the prefill may use of them
-    uint32_t prefill_split_keys, round_split_keys; // keys a piece at least
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
     uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations

@@ -75,8 +75,8 @@ static float trunk_at(const struct packer *p, uint32_t instance, uint32_t column
     const struct ag_model_config *c = &p->s->c;
     uint32_t taps = c->trunk_time * c->trunk_space * c->trunk_space;
     uint32_t tap = k / gpu_pad4(c->channels), in = k % gpu_pad4(c->channels);
-    return in < c->channels ? p->w->trunk[instance][((size_t)column * c->channels + in) * taps + tap]
-                            : 0.0f;
+    const float *w = p->w->trunk[instance];
+    return in < c->channels ? w[((size_t)column * c->channels + in) * taps + tap] : 0.0f;
 }
 
 static float linear_at(const float *w, uint32_t depth, uint32_t column, uint32_t k)
@@ -127,8 +127,8 @@ static float mlp_in_at(const struct packer *p, uint32_t instance, uint32_t colum
 {
     const struct ag_decoder_layer_weights *l = &p->w->layer[instance];
     uint32_t width = p->s->c.width;
-    return k < width ? linear_at(column % 2 ? l->up : l->gate, width, column / 2, k) * l->norm_mlp[k]
-                     : 0.0f;
+    const float *w = column % 2 ? l->up : l->gate;
+    return k < width ? linear_at(w, width, column / 2, k) * l->norm_mlp[k] : 0.0f;
 }
 
 static float mlp_out_at(const struct packer *p, uint32_t instance, uint32_t column, uint32_t k)
