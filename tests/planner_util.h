@@ -134,6 +134,10 @@ static inline void test_plan_random(struct test_random *r, struct test_plan_case
         uint32_t n = kind == 1 ? 1 + test_random_below(r, 4) : 4;
         ag_layout_from_sides(sides[test_random_below(r, AG_COUNT(sides))], n, &out->setup.layout);
     }
+    if (test_random_below(r, 4) == 0) { // grids that reach beyond the picture
+        out->setup.layout.extent_width = size[0] + test_random_below(r, 40);
+        out->setup.layout.extent_height = size[1] + test_random_below(r, 20);
+    }
     out->n = test_random_below(r, test_random_below(r, 2) ? 20 : 256);
     for (uint32_t i = 0; i < out->n; i++) {
         out->cells[i] = test_random_below(r, out->setup.layout.cells + 3);

@@ -5,6 +5,8 @@
 #include "gpu_util.h"
 #include "planner_util.h"
 
+#define MAX_TILES 6
+
 static const float std_rgb[3] = { 0.229f, 0.224f, 0.225f };
 
 static struct ag_canvas_setup canvas_setup(const struct ag_planner_setup *setup, uint32_t side)
@@ -18,7 +20,7 @@ static struct ag_canvas_setup canvas_setup(const struct ag_planner_setup *setup,
 
 static float *random_planes(struct test_random *random, uint32_t side)
 {
-    size_t n = (size_t)3 * side * side;
+    size_t n = (size_t)3 * MAX_TILES * side * side;
     float *planes = ag_alloc(n * sizeof(*planes));
     for (size_t i = 0; i < n; i++) {
         planes[i] = (float)test_random_below(random, 4000) / 1000.0f - 2.0f;
@@ -90,7 +92,7 @@ static void close_stages(struct stages *s)
 static struct ag_buffer *planes_buffer(struct stages *s, const float *planes, uint32_t side,
                                        uint32_t pad, const char *name)
 {
-    uint64_t bytes = 12ull * side * side;
+    uint64_t bytes = 12ull * MAX_TILES * side * side;
     uint8_t *all = ag_alloc(bytes + 4ull * pad);
     memcpy(all + 4ull * pad, planes, bytes);
     struct ag_buffer *b = test_gpu_buffer(s->gpu, all, bytes + 4ull * pad, name);
@@ -99,11 +101,12 @@ static struct ag_buffer *planes_buffer(struct stages *s, const float *planes, ui
 }
 
 // `canvas` in and out. Returns the error.
-static float run_canvas(struct stages *s, const struct test_plan_case *c, uint32_t side,
-                        bool keyframe, const float *input, float *canvas)
+static float run_canvas(struct stages *s, const struct test_plan_case *c,
+                        struct ag_canvas_setup setup, bool keyframe, const float *input,
+                        float *canvas)
 {
     struct ag_error err = { 0 };
-    struct ag_canvas_setup setup = canvas_setup(&c->setup, side);
+    uint32_t side = setup.side;
     TEST_OK(ag_planner_configure(s->planner, &c->setup, &err), err);
     TEST_OK(ag_canvas_configure(s->canvas, &setup, &err), err);
     uint32_t words[257] = { c->n };
@@ -121,7 +124,7 @@ static float run_canvas(struct stages *s, const struct test_plan_case *c, uint32
                      4 * STATS_PAD);
     test_gpu_finish(s->gpu, cmd);
     float errors[16];
-    uint64_t bytes = 12ull * side * side;
+    uint64_t bytes = 12ull * MAX_TILES * side * side;
     uint8_t *all = ag_alloc(bytes + 4 * CANVAS_PAD);
     test_gpu_read(s->gpu, stats, errors, sizeof(errors));
     test_gpu_read(s->gpu, out, all, bytes + 4 * CANVAS_PAD);
@@ -134,12 +137,13 @@ static float run_canvas(struct stages *s, const struct test_plan_case *c, uint32
     return errors[STATS_PAD];
 }
 
-static double expected_error(const float *input, const float *canvas, uint32_t side)
+static double expected_error(const float *input, const float *canvas, uint32_t side,
+                             uint32_t tiles)
 {
     size_t plane = (size_t)side * side;
     double sum = 0;
-    for (size_t i = 0; i < 3 * plane; i++) {
-        double d = ((double)canvas[i] - (double)input[i]) * (double)std_rgb[i / plane] / 2;
+    for (size_t i = 0; i < 3 * tiles * plane; i++) {
+        double d = ((double)canvas[i] - (double)input[i]) * (double)std_rgb[i / plane % 3] / 2;
         sum += d * d;
     }
     return sum;
@@ -158,17 +162,26 @@ static void test_random(void **state)
         uint32_t side = sides[round < 8 ? round % 4 : 2 * test_random_below(&random, 2)];
         bool keyframe = test_random_below(&random, 8) == 0;
         float *input = random_planes(&random, side), *canvas = random_planes(&random, side);
-        size_t bytes = (size_t)12 * side * side;
+        size_t bytes = (size_t)12 * MAX_TILES * side * side;
         float *expected = ag_alloc(bytes);
+        struct ag_canvas_setup setup = canvas_setup(&c.setup, side);
+        if (round % 3 == 2) {
+            setup.cols = 1 + test_random_below(&random, 3);
+            setup.rows = 1 + test_random_below(&random, 2);
+            if (round % 2) { // padding right and below
+                setup.span_width = setup.cols * side - test_random_below(&random, side);
+                setup.span_height = setup.rows * side - test_random_below(&random, side);
+            }
+        }
         memcpy(expected, canvas, bytes);
         struct ag_ref_plan plan;
         ag_ref_plan(&c.setup, c.cells, c.n, &plan);
-        struct ag_canvas_setup setup = canvas_setup(&c.setup, side);
         ag_ref_paint(&setup, &plan, keyframe, input, expected);
 
-        float error = run_canvas(&s, &c, side, keyframe, input, canvas);
-        assert_memory_equal(canvas, expected, bytes);
-        double sum = expected_error(input, expected, side);
+        float error = run_canvas(&s, &c, setup, keyframe, input, canvas);
+        assert_memory_equal(canvas, expected, bytes); // of the tiles behind the last, too
+        uint32_t tiles = AG_MAX(setup.cols, 1u) * AG_MAX(setup.rows, 1u);
+        double sum = expected_error(input, expected, side, tiles);
         assert_true(fabs((double)error - sum) <= 1e-5 * sum);
         assert_true(!keyframe || error == 0.0f);
         ag_ref_plan_free(&plan);
@@ -191,16 +204,17 @@ static void test_error(void **state)
     uint32_t sides[] = { 2, 4, 7, 14 };
     assert_true(ag_layout_from_sides(sides, 4, &c.setup.layout));
     float *input = random_planes(&random, 224), *canvas = random_planes(&random, 224);
-    float first = run_canvas(&s, &c, 224, false, input, canvas);
+    struct ag_canvas_setup own = canvas_setup(&c.setup, 224);
+    float first = run_canvas(&s, &c, own, false, input, canvas);
     for (uint32_t i = 0; i < 3; i++) {
-        float again = run_canvas(&s, &c, 224, false, input, canvas);
+        float again = run_canvas(&s, &c, own, false, input, canvas);
         assert_memory_equal(&again, &first, sizeof(first));
     }
     size_t plane = 224 * 224;
     for (size_t i = 0; i < 3 * plane; i++) {
         canvas[i] = input[i] + 1.0f / 127.5f / std_rgb[i / plane];
     }
-    double mse = (double)run_canvas(&s, &c, 224, false, input, canvas) / (double)(3 * plane);
+    double mse = (double)run_canvas(&s, &c, own, false, input, canvas) / (double)(3 * plane);
     assert_true(fabs(-10 * log10(mse) - 20 * log10(255)) < 1e-3);
     ag_free(input);
     ag_free(canvas);

@@ -147,6 +147,55 @@ static void input_of_all_sizes(void **state)
     }
 }
 
+// Tiles (M7.2): resized to their canvas, and padded with zeros; the same values as the twin.
+static void tiles(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        uint32_t width, height, side;
+    } cases[] = { { 1280, 720, 224 }, { 224, 448, 224 }, { 100, 60, 224 }, { 61, 37, 32 },
+                  { 450, 225, 224 }, { 1, 1, 32 }, { 2003, 9, 32 } };
+    const uint64_t offset = 300, guard = 64;
+    for (size_t i = 0; i < 2 * AG_COUNT(cases); i++) {
+        uint32_t width = cases[i / 2].width, height = cases[i / 2].height, side = cases[i / 2].side;
+        uint32_t cols = AG_DIV_UP(width, side), rows = AG_DIV_UP(height, side);
+        struct ag_preprocess_setup s = { .width = width, .height = height, .config = &config,
+                                         .side = side, .tile_cols = cols, .tile_rows = rows,
+                                         .padded = i % 2 };
+        bool inferable = false;
+        char why[64];
+        struct ag_error err = { 0 };
+        TEST_OK(ag_preprocess_configure(f->p, &s, &inferable, why, sizeof(why), &err), err);
+        assert_true(inferable);
+        size_t n = (size_t)3 * cols * rows * side * side, bytes = offset + (n + guard) * 4;
+        uint8_t *rgba = noise(width, height), *found = ag_alloc(bytes);
+        float *expected = ag_alloc(n * 4);
+        ag_ref_tiles(&config, rgba, width, height, cols, rows, s.padded, side, expected);
+        struct ag_buffer *picture = test_gpu_buffer(f->gpu, rgba, 4ull * width * height, "picture");
+        struct ag_buffer *input = test_gpu_buffer(f->gpu, NULL, bytes, "tiles");
+        run_input(f, picture, input, offset);
+        test_gpu_read(f->gpu, input, found, bytes);
+        for (size_t k = 0; k < bytes; k++) {
+            if (k < offset || k >= offset + n * 4) {
+                assert_int_equal(found[k], 0);
+            }
+        }
+        const float *values = (const float *)(found + offset);
+        for (size_t k = 0; k < n; k++) {
+            assert_true(values[k] == expected[k]); // but for the sign of zero
+        }
+        if (s.padded) { // the last pixel of the last tile is padding, unless it fits
+            bool fits = cols * side == width && rows * side == height;
+            assert_true(fits || expected[n - 1] == 0.0f);
+        }
+        ag_buffer_destroy(f->gpu, &picture);
+        ag_buffer_destroy(f->gpu, &input);
+        ag_free(expected);
+        ag_free(found);
+        ag_free(rgba);
+    }
+}
+
 static void input_of_other_configurations(void **state)
 {
     struct ag_preprocess_config c = config;
@@ -370,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(input_of_all_sizes),
         cmocka_unit_test(input_of_other_configurations),
+        cmocka_unit_test(tiles),
         cmocka_unit_test(colour_of_all_formats),
         cmocka_unit_test(colour_of_all_variants),
         cmocka_unit_test(generated_frames),

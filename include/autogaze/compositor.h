@@ -43,13 +43,16 @@ void ag_compositor_record(struct ag_compositor *c, struct ag_cmd *cmd,
 double ag_psnr_db(uint64_t error_sum, uint64_t samples); // +INFINITY only for a zero sum
 
 // ---- the model's canvas (M11) ----
-// canvas [3][S][S] float32 := input where the pixel centre ((x+0.5)/S, (y+0.5)/S) of the canvas
-// lies in the union of the plan's cells before floor/ceil; everything on a keyframe. Also sums the
-// squared difference canvas - input, in RGB 0..1 units: value difference * std[c] / 2 (the inverse
-// of the normalisation). [stage PAINT]
+// canvas [tiles][3][S][S] float32 := input where the pixel centre ((x+0.5)/width, (y+0.5)/height)
+// of the canvas (S x S; tiles: cols*S x rows*S) lies in the union of the plan's cells before
+// floor/ceil; everything on a keyframe. Also sums the squared difference canvas - input, in RGB
+// 0..1 units: value difference * std[c] / 2 (the inverse of the normalisation). [stage PAINT]
 struct ag_canvas;
 struct ag_canvas_setup {
     uint32_t side;                  // S
+    uint32_t cols, rows;            // tiles, numbered row by row; 0: one
+    uint32_t span_width, span_height; // canvas pixels, counted over all tiles, that the layout's
+                                    // grids span; 0: all. Those behind are padding.
     struct ag_layout layout;        // as given to the planner
     enum ag_geometry geometry;
     float cell_scale;
@@ -60,7 +63,7 @@ struct ag_canvas *ag_canvas_create(struct ag_gpu *gpu, struct ag_error *err);
 void ag_canvas_destroy(struct ag_gpu *gpu, struct ag_canvas **c);
 bool ag_canvas_configure(struct ag_canvas *c, const struct ag_canvas_setup *setup,
                          struct ag_error *err);
-// stats: struct ag_canvas_stats at stats_offset. The MSE is error / (3*S*S).
+// stats: struct ag_canvas_stats at stats_offset. The MSE is error / (3*S*S*tiles).
 struct ag_canvas_stats {
     float error;                    // fixed summation order: the same on every run
 };

@@ -7,6 +7,8 @@
 //
 // Pixel rectangle of a cell (S5.2, exact rationals, half open, at least 1 px, clipped):
 //     x0 = floor(col*W/cols), x1 = ceil((col+1)*W/cols), the same for y.
+// W is the picture's width, or the layout's extent where that reaches beyond the picture
+// (tiled-full): then cells are intersected with the picture and may be empty.
 #ifndef AUTOGAZE_PLAN_H
 #define AUTOGAZE_PLAN_H
 
@@ -26,7 +28,13 @@ struct ag_layout {
     uint32_t n_grids;
     struct ag_grid grid[AG_MAX_GRIDS]; // ascending cols
     uint32_t cells;              // total
+    uint32_t extent_width, extent_height; // pixels that the grids span; 0: the picture's
+    uint32_t tile_cols, tile_rows; // tiles whose grids these are, side by side; 0: one
 };
+static inline uint32_t ag_layout_tiles(const struct ag_layout *layout)
+{
+    return AG_MAX(layout->tile_cols, 1u) * AG_MAX(layout->tile_rows, 1u);
+}
 
 enum ag_geometry { AG_GEOMETRY_DEDUPLICATED, AG_GEOMETRY_NATIVE, AG_GEOMETRY_EFFECTIVE };
 enum ag_mask_style {

@@ -4,6 +4,7 @@
 //   color    planes -> RGBA8 (matrix, range, chroma position, rotation)   [stage COLOR]
 //   resize   RGBA8 -> 8-bit triangle resize, shortest edge S (bit-exact) -> normalise ->
 //            bicubic to [3][S][S] float32 (within 1e-5)                   [stage RESIZE]
+//            tiles: RGBA8 -> normalise -> bilinear to their canvas -> cut
 //
 // Thread-safety: render thread.
 #ifndef AUTOGAZE_PREPROCESS_H
@@ -27,6 +28,9 @@ struct ag_preprocess_setup {
     uint32_t width, height;   // of the picture
     const struct ag_preprocess_config *config;
     uint32_t side;            // model input side S
+    uint32_t tile_cols, tile_rows; // high resolution (M7.2); 0: the whole frame as one input
+    bool padded;              // tiles are cut from the picture itself, zeros behind it; else from
+                              // the picture resized to fill them
 };
 bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess_setup *setup,
                              bool *inferable, char *why, size_t why_size, struct ag_error *err);
@@ -38,7 +42,8 @@ bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess
 bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
                                   const struct ag_frame *frame, const struct ag_buffer *staging,
                                   struct ag_buffer *rgba, struct ag_error *err);
-// Records rgba -> input [3][side][side] float32 (bytes 12*side*side from `offset`).
+// Records rgba -> input [3][side][side] float32 (bytes 12*side*side from `offset`); with tiles
+// [tile_rows*tile_cols][3][side][side], row by row, in one dispatch.
 void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,
                                 const struct ag_buffer *rgba, struct ag_buffer *input,
                                 uint64_t offset);

@@ -35,6 +35,14 @@ void ag_ref_preprocess(const struct ag_preprocess_config *c, const uint8_t *src,
 void ag_ref_bilinear(const float *src, uint32_t width, uint32_t height, float *dst,
                      uint32_t new_width, uint32_t new_height);
 
+// Two taps of each of its samples: indices [n_out][2], weights [n_out][2].
+void ag_ref_linear_taps(uint32_t n_in, uint32_t n_out, uint32_t *index, float *weights);
+// RGBA8 picture -> model inputs of all tiles [rows*cols][3][side][side] (M7.2): the normalised
+// picture resized to the tiles' canvas, or, `padded`, as it is with zeros behind it.
+void ag_ref_tiles(const struct ag_preprocess_config *c, const uint8_t *rgba, uint32_t width,
+                  uint32_t height, uint32_t cols, uint32_t rows, bool padded, uint32_t side,
+                  float *dst);
+
 // Colour conversion in integers: v = three components widened to 16 bits,
 //     level i = (bias[i] + m[i][0] v[0] + m[i][1] v[1] + m[i][2] v[2] + half) >> COLOR_SHIFT
 // clamped to 0..255 (color_args.h). Within 1 level of the exact formula at any depth.

@@ -13,7 +13,7 @@ layout(std430, set = 0, binding = 0) readonly buffer Input { float source[]; };
 layout(std430, set = 0, binding = 1) buffer Canvas { float canvas[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Grids { plan_grid grids[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Kept { uint kept[]; };
-// Columns, then rows [n_grids][side]: cells of a grid that hold the centre of a canvas pixel,
+// Columns [n_grids][cols * side], then rows [n_grids][rows * side]: cells of a grid that hold the centre of a canvas pixel,
 // lowest in the low half-word, highest in the high one; none when lowest > highest.
 layout(std430, set = 0, binding = 4) readonly buffer Centres { uint centres[]; };
 layout(std430, set = 0, binding = 5) writeonly buffer Partial { float partial[]; };
@@ -22,8 +22,9 @@ shared float sums[gl_WorkGroupSize.x];
 
 bool in_grid(uint g, uint x, uint y)
 {
-    uint columns = centres[g * args.side + x];
-    uint rows = centres[(args.n_grids + g) * args.side + y];
+    uint width = args.cols * args.side, height = args.tiles / args.cols * args.side;
+    uint columns = centres[g * width + x];
+    uint rows = centres[args.n_grids * width + g * height + y];
     for (uint r = rows & 0xffff; r <= rows >> 16; r++) {
         for (uint c = columns & 0xffff; c <= columns >> 16; c++) {
             uint cell = grids[g].first + r * grids[g].cols + c;
@@ -44,11 +45,13 @@ bool is_painted(uint x, uint y)
     return painted;
 }
 
-// Squared difference in RGB 0..1 after painting.
-float paint(uint at)
+// Squared difference in RGB 0..1 after painting. Pixels are counted tile by tile.
+float paint(uint pixel)
 {
     uint plane = args.side * args.side;
-    bool painted = is_painted(at % args.side, at / args.side);
+    uint tile = pixel / plane, in_tile = pixel % plane, at = 3 * tile * plane + in_tile;
+    bool painted = is_painted(tile % args.cols * args.side + in_tile % args.side,
+                              tile / args.cols * args.side + in_tile / args.side);
     float sum = 0.0;
     for (uint c = 0; c < 3; c++) {
         float value = source[args.input_at + c * plane + at];
@@ -65,7 +68,7 @@ float paint(uint at)
 void main()
 {
     uint lane = gl_LocalInvocationIndex, at = gl_GlobalInvocationID.x;
-    sums[lane] = at < args.side * args.side ? paint(at) : 0.0;
+    sums[lane] = at < args.tiles * args.side * args.side ? paint(at) : 0.0;
     for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
         barrier();
         if (lane < n) {

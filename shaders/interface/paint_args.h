@@ -5,11 +5,12 @@
 #include "interface/lang.h"
 
 struct paint_args {
-    U32 side, n_grids, keyframe;
+    U32 side, cols, tiles;   // S, tiles a row, all
+    U32 n_grids, keyframe;
     U32 input_at, canvas_at; // first words
     F32 rgb[3];              // model units -> RGB 0..1, differences
 };
-ABI_SIZE(paint_args, 32);
+ABI_SIZE(paint_args, 40);
 
 struct paint_sum_args {
     U32 n;                   // partial sums

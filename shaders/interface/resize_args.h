@@ -30,4 +30,16 @@ struct bicubic_args {
 };
 ABI_SIZE(bicubic_args, 44);
 
+// RGBA8 -> normalised tiles [rows * cols][3][side][side] float32 of a canvas.
+//     lut[3][256] float; an axis: index[2][n], weight[2][n] float, n = cols * side or rows * side
+// Weights of zero make padding.
+struct tile_args {
+    U32 width;           // of the picture
+    U32 side, cols, rows;
+    U32 lut;
+    U32 index_x, weight_x, index_y, weight_y;
+    U32 first;           // first float of the output in its binding
+};
+ABI_SIZE(tile_args, 40);
+
 #endif

@@ -1,1 +1,1 @@
-ag_shaders(preprocess color resize bicubic)
+ag_shaders(preprocess color resize tiles bicubic)

@@ -7,6 +7,7 @@
 AG_SHADERS(compositor);
 
 #define GROUP_SIZE 256
+#define MAX_GROUPS 65535u // that every device takes
 
 struct ag_canvas {
     struct ag_gpu *gpu;
@@ -51,19 +52,25 @@ void ag_canvas_destroy(struct ag_gpu *gpu, struct ag_canvas **canvas)
     *canvas = NULL;
 }
 
-static uint32_t groups_of(const struct ag_canvas *c)
+static uint64_t pixels_of(const struct ag_canvas_setup *s)
 {
-    return AG_DIV_UP(c->setup.side * c->setup.side, GROUP_SIZE);
+    return (uint64_t)s->cols * s->rows * s->side * s->side;
 }
 
-// Cells of an axis that hold the centre of each canvas pixel; neither end of that range descends.
-static void make_centres(uint32_t n, uint32_t side, uint32_t units, uint32_t *out)
+static uint32_t groups_of(const struct ag_canvas *c)
+{
+    return (uint32_t)AG_DIV_UP(pixels_of(&c->setup), GROUP_SIZE);
+}
+
+// Cells of an axis that hold the centre of each of `extent` canvas pixels, of which the grid spans
+// `span`; neither end of that range descends.
+static void make_centres(uint32_t n, uint32_t extent, uint32_t span, uint32_t units, uint32_t *out)
 {
     uint32_t lowest = 0;
-    for (uint32_t x = 0; x < side; x++) {
+    for (uint32_t x = 0; x < extent; x++) {
         // Cells before `lowest` end before x. Look for the next one that holds it.
-        uint32_t first = lowest;
-        while (first < n && !ag_cell_has_centre(first, n, x, side, units)) {
+        uint32_t first = x < span ? lowest : n;
+        while (first < n && !ag_cell_has_centre(first, n, x, span, units)) {
             first++;
         }
         if (first == n) {
@@ -72,7 +79,7 @@ static void make_centres(uint32_t n, uint32_t side, uint32_t units, uint32_t *ou
         }
         lowest = first;
         uint32_t last = first;
-        while (last + 1 < n && ag_cell_has_centre(last + 1, n, x, side, units)) {
+        while (last + 1 < n && ag_cell_has_centre(last + 1, n, x, span, units)) {
             last++;
         }
         out[x] = last << 16 | first;
@@ -81,13 +88,15 @@ static void make_centres(uint32_t n, uint32_t side, uint32_t units, uint32_t *ou
 
 static bool make_tables(struct ag_canvas *c, const struct ag_layout *drawn, struct ag_error *err)
 {
-    uint32_t side = c->setup.side, n = drawn->n_grids;
-    uint32_t units = ag_cell_units(c->setup.cell_scale);
-    uint64_t bytes = 2ull * n * side * sizeof(uint32_t);
+    const struct ag_canvas_setup *s = &c->setup;
+    uint32_t width = s->cols * s->side, height = s->rows * s->side, n = drawn->n_grids;
+    uint32_t units = ag_cell_units(s->cell_scale);
+    uint64_t bytes = n * ((uint64_t)width + height) * sizeof(uint32_t);
     uint32_t *centres = ag_alloc(bytes);
     for (uint32_t g = 0; g < n; g++) {
-        make_centres(drawn->grid[g].cols, side, units, centres + g * side);
-        make_centres(drawn->grid[g].rows, side, units, centres + (n + g) * side);
+        make_centres(drawn->grid[g].cols, width, s->span_width, units, centres + g * width);
+        make_centres(drawn->grid[g].rows, height, s->span_height, units,
+                     centres + n * width + g * height);
     }
     c->centres = ag_buffer_create(c->gpu, AG_MEM_DEVICE, bytes, "canvas/centres", err);
     c->partial = ag_buffer_create(c->gpu, AG_MEM_DEVICE, groups_of(c) * sizeof(float),
@@ -111,8 +120,17 @@ bool ag_canvas_configure(struct ag_canvas *c, const struct ag_canvas_setup *setu
     if (!ag_plan_layout(&setup->layout, setup->geometry, &drawn)) {
         return ag_fail(err, AG_ERR_INPUT, "too many cells for the geometry 'effective'");
     }
+    struct ag_canvas_setup s = *setup;
+    s.cols = AG_MAX(s.cols, 1u);
+    s.rows = AG_MAX(s.rows, 1u);
+    s.span_width = s.span_width ? s.span_width : s.cols * s.side;
+    s.span_height = s.span_height ? s.span_height : s.rows * s.side;
+    if (pixels_of(&s) > (uint64_t)MAX_GROUPS * GROUP_SIZE) {
+        return ag_fail(err, AG_ERR_INPUT, "%u x %u tiles of %u pixels a side are too many for a "
+                       "canvas", s.cols, s.rows, s.side);
+    }
     destroy_tables(c);
-    c->setup = *setup;
+    c->setup = s;
     c->n_grids = drawn.n_grids;
     if (!make_tables(c, &drawn, err)) {
         destroy_tables(c);
@@ -130,6 +148,8 @@ void ag_canvas_record(struct ag_canvas *c, struct ag_cmd *cmd, const struct ag_p
     assert(input_offset % 4 == 0 && canvas_offset % 4 == 0 && stats_offset % 4 == 0);
     struct paint_args args = {
         .side = c->setup.side,
+        .cols = c->setup.cols,
+        .tiles = c->setup.cols * c->setup.rows,
         .n_grids = c->n_grids,
         .keyframe = plan->keyframe,
         .input_at = (uint32_t)(input_offset / 4),

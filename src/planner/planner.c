@@ -163,6 +163,12 @@ static bool check_setup(const struct ag_planner_setup *s, struct ag_layout *draw
     if (!check_layout(&s->layout, err)) {
         return false;
     }
+    const struct ag_layout *l = &s->layout;
+    if ((l->extent_width && l->extent_width < s->width) ||
+        (l->extent_height && l->extent_height < s->height)) {
+        return ag_fail(err, AG_ERR_INPUT, "grids over %u x %u pixels do not span a picture of %u x "
+                       "%u", l->extent_width, l->extent_height, s->width, s->height);
+    }
     if (!ag_plan_layout(&s->layout, s->geometry, drawn)) {
         return ag_fail(err, AG_ERR_INPUT, "%u x %u cells are too many for the geometry 'effective'",
                        drawn->grid[0].cols, drawn->grid[0].rows);
@@ -237,8 +243,8 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
         rows[g] = p->drawn.grid[g].rows;
     }
     struct ag_axis x, y;
-    ag_axis_make(cols, n, width, p->units, &x);
-    ag_axis_make(rows, n, height, p->units, &y);
+    ag_axis_make(cols, n, width, AG_MAX(p->drawn.extent_width, width), p->units, &x);
+    ag_axis_make(rows, n, height, AG_MAX(p->drawn.extent_height, height), p->units, &y);
     p->n_x = x.n;
     p->n_y = y.n;
     p->column = make_buffer(p, "planner/column", x.segment_of, width * 4ull, err);

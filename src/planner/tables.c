@@ -17,13 +17,16 @@ struct cells {
     uint32_t *first, *end; // pixels
 };
 
-static struct cells make_cells(uint32_t n, uint32_t extent, uint32_t units)
+// Cells behind the picture's end are left out.
+static struct cells make_cells(uint32_t n, uint32_t extent, uint32_t span, uint32_t units)
 {
-    struct cells cells = { .n = n };
+    struct cells cells = { 0 };
     cells.first = ag_alloc(n * sizeof(*cells.first));
     cells.end = ag_alloc(n * sizeof(*cells.end));
     for (uint32_t i = 0; i < n; i++) {
-        ag_cell_span(i, n, extent, units, &cells.first[i], &cells.end[i]);
+        ag_cell_span(i, n, span, units, &cells.first[i], &cells.end[i]);
+        cells.end[i] = AG_MIN(cells.end[i], extent);
+        cells.n += cells.first[i] < extent;
     }
     return cells;
 }
@@ -88,14 +91,14 @@ static void make_ranges(const struct cells *cells, const struct ag_axis *axis,
     }
 }
 
-void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t units,
-                  struct ag_axis *out)
+void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t span,
+                  uint32_t units, struct ag_axis *out)
 {
     assert(n_grids <= AG_MAX_GRIDS);
     *out = (struct ag_axis){ 0 };
     struct cells cells[AG_MAX_GRIDS];
     for (uint32_t g = 0; g < n_grids; g++) {
-        cells[g] = make_cells(counts[g], extent, units);
+        cells[g] = make_cells(counts[g], extent, span, units);
     }
     make_segments(cells, n_grids, extent, out);
     out->ranges = ag_alloc((size_t)n_grids * out->n * sizeof(*out->ranges));

@@ -16,9 +16,9 @@ struct ag_axis {
     struct segment_range *ranges; // [n_grids][n]
 };
 
-// `counts`: cells of each grid on this axis.
-void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t units,
-                  struct ag_axis *out);
+// `counts`: cells of each grid on this axis; `span`: pixels that they share, at least `extent`.
+void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t span,
+                  uint32_t units, struct ag_axis *out);
 void ag_axis_free(struct ag_axis *axis);
 
 // `effective`: for each of `n_to` columns of the target, the column out of `n_from` whose centre it

@@ -21,7 +21,7 @@ struct ag_preprocess {
     uint32_t next_waves;
 
     // picture -> model input, for one size
-    struct ag_kernel *rows, *columns, *bicubic;
+    struct ag_kernel *rows, *columns, *bicubic, *tiles;
     uint32_t width, height;        // of the picture; 0: not configured
     bool inferable;
     struct ag_buffer *tables;      // of all three kernels
@@ -29,6 +29,7 @@ struct ag_preprocess {
     struct ag_buffer *resized;     // after the columns; NULL: the height does not change
     struct resize_args row_args, column_args;
     struct bicubic_args bicubic_args;
+    struct tile_args tile_args;    // cols 0: no tiles
 };
 
 bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err);

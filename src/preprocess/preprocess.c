@@ -23,9 +23,12 @@ struct ag_preprocess *ag_preprocess_create(struct ag_gpu *gpu, struct ag_error *
                                         AG_CONSTANTS(GROUP_X, GROUP_Y, true) };
     struct ag_kernel_params bicubic = { &ag_shaders_preprocess, "bicubic",
                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
+    struct ag_kernel_params tiles = { &ag_shaders_preprocess, "tiles",
+                                      AG_CONSTANTS(GROUP_X, GROUP_Y) };
     if (!ag_picture_create(p, err) || !(p->rows = ag_kernel_create(gpu, &rows, err)) ||
         !(p->columns = ag_kernel_create(gpu, &columns, err)) ||
-        !(p->bicubic = ag_kernel_create(gpu, &bicubic, err))) {
+        !(p->bicubic = ag_kernel_create(gpu, &bicubic, err)) ||
+        !(p->tiles = ag_kernel_create(gpu, &tiles, err))) {
         ag_preprocess_destroy(gpu, &p);
     }
     return p;
@@ -37,6 +40,7 @@ static void drop_size(struct ag_preprocess *p)
     ag_buffer_destroy(p->gpu, &p->narrow);
     ag_buffer_destroy(p->gpu, &p->resized);
     p->width = p->height = 0;
+    p->tile_args = (struct tile_args){ 0 };
     p->inferable = false;
 }
 
@@ -49,6 +53,7 @@ void ag_preprocess_destroy(struct ag_gpu *gpu, struct ag_preprocess **p)
         ag_kernel_destroy(gpu, &dead->rows);
         ag_kernel_destroy(gpu, &dead->columns);
         ag_kernel_destroy(gpu, &dead->bicubic);
+        ag_kernel_destroy(gpu, &dead->tiles);
         ag_free(dead);
     }
     *p = NULL;
@@ -144,6 +149,46 @@ static bool create_tables(struct ag_preprocess *p, const struct ag_preprocess_co
     return ok;
 }
 
+// Of a tiles' canvas: bilinear, or each pixel of the picture and then nothing.
+static void put_tile_axis(struct words *w, uint32_t n_in, uint32_t n_out, bool padded,
+                          uint32_t *index_at, uint32_t *weight_at)
+{
+    uint32_t *index = ag_alloc(sizeof(*index) * 2 * n_out); // zeros
+    float *weight = ag_alloc(sizeof(*weight) * 2 * n_out);
+    if (!padded) {
+        ag_ref_linear_taps(n_in, n_out, index, weight);
+    }
+    for (uint32_t i = 0; padded && i < n_in; i++) {
+        index[2 * i] = index[2 * i + 1] = i;
+        weight[2 * i] = 1.0f;
+    }
+    *index_at = put_transposed(w, index, n_out, 2);
+    *weight_at = put_transposed(w, weight, n_out, 2);
+    ag_free(weight);
+    ag_free(index);
+}
+
+static bool create_tile_tables(struct ag_preprocess *p, const struct ag_preprocess_setup *s,
+                               struct ag_error *err)
+{
+    struct tile_args *a = &p->tile_args;
+    uint32_t width = s->tile_cols * s->side, height = s->tile_rows * s->side;
+    *a = (struct tile_args){ .width = s->width, .side = s->side, .cols = s->tile_cols,
+                             .rows = s->tile_rows };
+    struct words w = { .data = ag_alloc((3 * 256 + 4 * ((size_t)width + height)) *
+                                        sizeof(*w.data)) };
+    float lut[3 * 256];
+    ag_ref_lut(s->config, lut);
+    a->lut = put(&w, lut, AG_COUNT(lut));
+    put_tile_axis(&w, s->width, width, s->padded, &a->index_x, &a->weight_x);
+    put_tile_axis(&w, s->height, height, s->padded, &a->index_y, &a->weight_y);
+    uint64_t bytes = w.n * sizeof(*w.data);
+    p->tables = ag_buffer_create(p->gpu, AG_MEM_DEVICE, bytes, "preprocess/tables", err);
+    bool ok = p->tables && ag_buffer_load(p->gpu, p->tables, 0, w.data, bytes, err);
+    ag_free(w.data);
+    return ok;
+}
+
 static struct ag_buffer *create_picture(struct ag_preprocess *p, uint32_t width, uint32_t height,
                                         const char *name, struct ag_error *err)
 {
@@ -178,8 +223,21 @@ bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess
     if (!check_size(p, s, err)) {
         return false;
     }
-    *inferable = AG_MAX(s->width, s->height) <= MAX_ASPECT * AG_MIN(s->width, s->height);
     snprintf(why, why_size, "%s", "");
+    if (s->tile_cols) {
+        assert(s->tile_rows && (!s->padded || (s->tile_cols * s->side >= s->width &&
+                                               s->tile_rows * s->side >= s->height)));
+        *inferable = true;
+        if (!create_tile_tables(p, s, err)) {
+            drop_size(p);
+            return false;
+        }
+        p->width = s->width;
+        p->height = s->height;
+        p->inferable = true;
+        return true;
+    }
+    *inferable = AG_MAX(s->width, s->height) <= MAX_ASPECT * AG_MIN(s->width, s->height);
     if (!*inferable) {
         snprintf(why, why_size, "the picture is longer than %d:1 (%ux%u): no mask for it",
                  MAX_ASPECT, s->width, s->height);
@@ -210,11 +268,31 @@ bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess
 
 // ---- recording -------------------------------------------------------------------------------
 
+static void record_tiles(struct ag_preprocess *p, struct ag_cmd *cmd, const struct ag_buffer *rgba,
+                         struct ag_buffer *input, uint64_t offset)
+{
+    struct tile_args a = p->tile_args;
+    uint64_t rest = offset % BIND_ALIGN, pixels = (uint64_t)a.cols * a.rows * a.side * a.side;
+    a.first = (uint32_t)(rest / 4);
+    ag_cmd_stage_begin(cmd, AG_STAGE_RESIZE);
+    ag_dispatch(cmd, p->tiles,
+                AG_BIND({ p->tables }, { rgba, 0, (uint64_t)p->width * p->height * 4 },
+                        { input, offset - rest, rest + 3 * pixels * sizeof(float) }),
+                &a, sizeof(a), AG_DIV_UP(a.cols * a.side, GROUP_X),
+                AG_DIV_UP(a.rows * a.side, GROUP_Y), 1);
+    ag_cmd_barrier(cmd);
+    ag_cmd_stage_end(cmd);
+}
+
 void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,
                                 const struct ag_buffer *rgba, struct ag_buffer *input,
                                 uint64_t offset)
 {
     assert(p->inferable && offset % 4 == 0);
+    if (p->tile_args.cols) {
+        record_tiles(p, cmd, rgba, input, offset);
+        return;
+    }
     const struct resize_args *r = &p->row_args, *c = &p->column_args;
     struct bicubic_args b = p->bicubic_args;
     b.first = offset % BIND_ALIGN / 4;

@@ -51,10 +51,11 @@ static void draw_border(uint8_t *map, uint32_t width, struct ag_rect r)
 
 // Draws the cells of one grid into a part of the map. All fills come before all borders, and a
 // larger column, then a larger row wins: so the order of the list does not matter.
-static void draw_grid(const struct ag_ref_plan *plan, uint32_t grid, float cell_scale,
-                      struct canvas_rect part, uint8_t *map, uint32_t width)
+static void draw_grid(const struct ag_ref_plan *plan, const struct ag_layout *layout,
+                      uint32_t grid, float cell_scale, struct canvas_rect part, uint8_t *map,
+                      uint32_t width)
 {
-    const struct ag_grid *g = &plan->layout.grid[grid];
+    const struct ag_grid *g = &layout->grid[grid];
     uint32_t cells = g->cols * g->rows;
     uint8_t *fill = ag_alloc(cells);
     for (uint32_t i = 0; i < plan->n; i++) {
@@ -68,8 +69,8 @@ static void draw_grid(const struct ag_ref_plan *plan, uint32_t grid, float cell_
             if (!fill[local]) {
                 continue;
             }
-            struct ag_rect r = ag_cell_rect(&plan->layout, g->first + local, part.width,
-                                            part.height, cell_scale);
+            struct ag_rect r = ag_cell_rect(layout, g->first + local, part.width, part.height,
+                                            cell_scale);
             r = (struct ag_rect){ r.x0 + part.x, r.y0 + part.y, r.x1 + part.x, r.y1 + part.y };
             if (pass == 0) {
                 draw_fill(map, width, r, fill[local]);
@@ -85,7 +86,7 @@ static void draw_cells(const struct ag_ref_compose *p, const struct ag_ref_plan 
 {
     struct canvas_rect whole = { 0, 0, p->width, p->height };
     for (uint32_t g = 0; g < plan->layout.n_grids; g++) {
-        draw_grid(plan, g, p->cell_scale, whole, map, p->width);
+        draw_grid(plan, &plan->layout, g, p->cell_scale, whole, map, p->width);
     }
 }
 
@@ -93,6 +94,8 @@ static void draw_cells(const struct ag_ref_compose *p, const struct ag_ref_plan 
 // to the later one.
 static void draw_rows(const struct ag_ref_compose *p, const struct ag_ref_plan *plan, uint8_t *map)
 {
+    struct ag_layout whole = plan->layout; // grids that reach beyond the picture, too
+    whole.extent_width = whole.extent_height = 0;
     uint32_t n = 0;
     for (uint32_t g = 0; g < plan->layout.n_grids; g++) {
         n += plan->stats.per_grid[g] > 0;
@@ -107,7 +110,7 @@ static void draw_rows(const struct ag_ref_compose *p, const struct ag_ref_plan *
         part.width = AG_CLAMP(rounded, 1u, p->width);
         part.x = (p->width - part.width) / 2;
         memset(map + (size_t)y0 * p->width, 0, (size_t)(y1 - y0) * p->width);
-        draw_grid(plan, g, p->cell_scale, part, map, p->width);
+        draw_grid(plan, &whole, g, p->cell_scale, part, map, p->width);
         row++;
     }
 }
@@ -188,24 +191,28 @@ void ag_ref_paint(const struct ag_canvas_setup *setup, const struct ag_ref_plan 
                   bool keyframe, const float *input, float *canvas)
 {
     size_t side = setup->side, plane = side * side;
+    uint32_t cols = AG_MAX(setup->cols, 1u), rows = AG_MAX(setup->rows, 1u);
+    uint32_t width = setup->span_width ? setup->span_width : cols * setup->side;
+    uint32_t height = setup->span_height ? setup->span_height : rows * setup->side;
     if (keyframe) {
-        memcpy(canvas, input, 3 * plane * sizeof(*canvas));
+        memcpy(canvas, input, cols * rows * 3 * plane * sizeof(*canvas));
         return;
     }
     uint32_t units = ag_cell_units(setup->cell_scale);
     for (uint32_t i = 0; i < plan->n; i++) {
         struct ag_cell cell = ag_layout_cell(&plan->layout, plan->cells[i]);
         const struct ag_grid *g = &plan->layout.grid[cell.grid];
-        for (uint32_t y = 0; y < setup->side; y++) {
-            if (!ag_cell_has_centre(cell.row, g->rows, y, setup->side, units)) {
+        for (uint32_t y = 0; y < AG_MIN(height, rows * setup->side); y++) {
+            if (!ag_cell_has_centre(cell.row, g->rows, y, height, units)) {
                 continue;
             }
-            for (uint32_t x = 0; x < setup->side; x++) {
-                if (!ag_cell_has_centre(cell.column, g->cols, x, setup->side, units)) {
+            for (uint32_t x = 0; x < AG_MIN(width, cols * setup->side); x++) {
+                if (!ag_cell_has_centre(cell.column, g->cols, x, width, units)) {
                     continue;
                 }
+                size_t tile = y / side * cols + x / side;
                 for (uint32_t c = 0; c < 3; c++) {
-                    size_t at = c * plane + y * side + x;
+                    size_t at = (tile * 3 + c) * plane + y % side * side + x % side;
                     canvas[at] = input[at];
                 }
             }

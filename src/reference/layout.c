@@ -50,7 +50,9 @@ bool ag_plan_layout(const struct ag_layout *layout, enum ag_geometry geometry,
         target.colour = AG_MAX(target.colour, layout->grid[g].colour);
     }
     uint64_t cells = (uint64_t)target.cols * target.rows;
-    *out = (struct ag_layout){ .n_grids = 1, .grid[0] = target, .cells = (uint32_t)cells };
+    *out = (struct ag_layout){ .n_grids = 1, .grid[0] = target, .cells = (uint32_t)cells,
+                               .extent_width = layout->extent_width,
+                               .extent_height = layout->extent_height };
     return cells <= AG_MAX_CELLS;
 }
 
@@ -121,7 +123,10 @@ struct ag_rect ag_cell_rect(const struct ag_layout *layout, uint32_t cell, uint3
     const struct ag_grid *grid = &layout->grid[c.grid];
     uint32_t units = ag_cell_units(cell_scale);
     struct ag_rect r;
-    ag_cell_span(c.column, grid->cols, width, units, &r.x0, &r.x1);
-    ag_cell_span(c.row, grid->rows, height, units, &r.y0, &r.y1);
-    return r;
+    ag_cell_span(c.column, grid->cols, layout->extent_width ? layout->extent_width : width, units,
+                 &r.x0, &r.x1);
+    ag_cell_span(c.row, grid->rows, layout->extent_height ? layout->extent_height : height, units,
+                 &r.y0, &r.y1);
+    return (struct ag_rect){ AG_MIN(r.x0, width), AG_MIN(r.y0, height), AG_MIN(r.x1, width),
+                             AG_MIN(r.y1, height) };
 }

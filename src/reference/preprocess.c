@@ -258,6 +258,48 @@ void ag_ref_bilinear(const float *src, uint32_t width, uint32_t height, float *d
     }
 }
 
+void ag_ref_linear_taps(uint32_t n_in, uint32_t n_out, uint32_t *index, float *weights)
+{
+    for (uint32_t o = 0; o < n_out; o++) {
+        struct linear_tap t = linear_tap(n_in, n_out, o);
+        memcpy(index + 2 * o, t.index, sizeof(t.index));
+        memcpy(weights + 2 * o, t.weight, sizeof(t.weight));
+    }
+}
+
+// ---- tiles -----------------------------------------------------------------------------------
+
+void ag_ref_tiles(const struct ag_preprocess_config *c, const uint8_t *rgba, uint32_t width,
+                  uint32_t height, uint32_t cols, uint32_t rows, bool padded, uint32_t side,
+                  float *dst)
+{
+    uint32_t canvas_width = cols * side, canvas_height = rows * side;
+    size_t n = (size_t)canvas_width * canvas_height, pixels = (size_t)width * height;
+    float lut[3 * 256];
+    ag_ref_lut(c, lut);
+    float *planes = ag_alloc(sizeof(*planes) * 3 * pixels);
+    for (size_t i = 0; i < 3 * pixels; i++) {
+        planes[i] = lut[i / pixels * 256 + rgba[i % pixels * 4 + i / pixels]];
+    }
+    float *canvas = ag_alloc(sizeof(*canvas) * 3 * n); // zeros
+    if (padded) {
+        for (size_t line = 0; line < 3 * (size_t)height; line++) {
+            memcpy(canvas + (line / height * canvas_height + line % height) * canvas_width,
+                   planes + line * width, width * sizeof(*planes));
+        }
+    } else {
+        ag_ref_bilinear(planes, width, height, canvas, canvas_width, canvas_height);
+    }
+    for (size_t tile = 0; tile < (size_t)cols * rows; tile++) {
+        for (size_t line = 0; line < 3 * (size_t)side; line++, dst += side) {
+            size_t y = line / side * canvas_height + tile / cols * side + line % side;
+            memcpy(dst, canvas + y * canvas_width + tile % cols * side, side * sizeof(*dst));
+        }
+    }
+    ag_free(canvas);
+    ag_free(planes);
+}
+
 // ---- the whole of it -------------------------------------------------------------------------
 
 void ag_ref_preprocess(const struct ag_preprocess_config *c, const uint8_t *src, uint32_t width,

@@ -47,6 +47,12 @@ bool ag_tiling_layout(const struct ag_tiling *t, const struct ag_model_config *c
         }
     }
     out->cells = (uint32_t)cells;
+    if (t->mode == AG_MODE_TILED_FULL) {
+        out->extent_width = t->extent_width;
+        out->extent_height = t->extent_height;
+    }
+    out->tile_cols = t->cols;
+    out->tile_rows = t->rows;
     return true;
 }
 
