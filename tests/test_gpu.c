@@ -214,6 +214,11 @@ static void times_come_back_for_stages(void **state)
         assert_true(times.stage_ns[AG_STAGE_RESIZE] > 0 && times.stage_ns[AG_STAGE_PLAN] > 0);
         assert_true(times.end_ns - times.begin_ns >=
                     times.stage_ns[AG_STAGE_RESIZE] + times.stage_ns[AG_STAGE_PLAN] - 8);
+        // On the host's clock: after the submission (clocks agree to a tenth of a millisecond)
+        // and before now.
+        assert_true(times.submit_ns > 0 && times.host_begin_ns >= times.submit_ns - 100000);
+        assert_true(times.host_end_ns <= ag_now_ns() + 100000);
+        assert_true(times.host_end_ns - times.host_begin_ns == times.end_ns - times.begin_ns);
     } else {
         assert_true(times.dropped);
     }

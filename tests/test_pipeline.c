@@ -281,6 +281,38 @@ static void late_masks(void **state)
     ag_free(c);
 }
 
+// Stages and waits of a frame explain its latency, also where frames overlap: over all frames, so
+// that a busy machine, which may stop a thread between two of them, does not decide.
+static void latency_is_explained(void **state)
+{
+    struct ag_gpu *gpu = *state;
+    struct ag_config *configs[] = {
+        OPTIONS("--source", "synthetic-pan", "--synthetic-size", "640x360", "--model", TINY,
+                "--backend", "cpu"),
+        OPTIONS("--source", "synthetic-pan", "--synthetic-size", "640x360", "--model", TINY,
+                "--mask-source", "patch-diff"),
+    };
+    for (size_t i = 0; i < AG_COUNT(configs); i++) {
+        struct ag_pipeline *p = open_pipeline(gpu, configs[i]);
+        struct ag_frame_report r;
+        double latency = 0, accounted = 0;
+        for (int k = 0; k < 24; k++) {
+            tick(p);
+            while (ag_pipeline_next_report(p, &r)) {
+                assert_true(r.done_ns <= ag_now_ns() && r.latency_ns > 0);
+                assert_in_range(r.in_flight, 1, 2);
+                latency += r.sequence ? (double)r.latency_ns : 0;
+                accounted += r.sequence ? (double)r.accounted_ns : 0;
+            }
+        }
+        if (accounted < 0.95 * latency || accounted > 1.05 * latency) {
+            fail_msg("case %zu: %.3f of %.3f ms explained", i, accounted * 1e-6, latency * 1e-6);
+        }
+        ag_pipeline_destroy(&p);
+        ag_free(configs[i]);
+    }
+}
+
 static int open_gpu(void **state)
 {
     *state = test_gpu_open();
@@ -303,6 +335,7 @@ int main(void)
         cmocka_unit_test(too_long_for_the_model),
         cmocka_unit_test(live_switches),
         cmocka_unit_test(late_masks),
+        cmocka_unit_test(latency_is_explained),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);
 }

@@ -135,6 +135,69 @@ static void trace_rows(void **state)
     unlink(path);
 }
 
+// 1 - accounted/latency, a frame: the p95 of it is what 95 % of the frames stay under.
+static void accounted_share(void **state)
+{
+    (void)state;
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    for (uint64_t i = 0; i < 21; i++) {
+        struct ag_frame_report r = frame(i, 30);
+        r.accounted_ns = i == 20 ? 0 : 2000000 - 10000 * (int64_t)i; // the last: no GPU times
+        r.in_flight = 1 + i % 2;
+        ag_stats_add(s, &r);
+    }
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    assert_int_equal(snap.unaccounted.samples, 20);
+    assert_true(fabs(snap.unaccounted.min) < 1e-12);
+    assert_true(fabs(snap.unaccounted.max - 0.095) < 1e-12);
+    assert_true(fabs(snap.unaccounted.p95 - 0.09) < 1e-12);
+    assert_int_equal(snap.in_flight_max, 2);
+    ag_stats_reset(s);
+    ag_stats_snapshot(s, &snap);
+    assert_int_equal(snap.unaccounted.samples + snap.in_flight_max, 0);
+    ag_stats_destroy(&s);
+}
+
+// Every group of the summary is there and says what it was told.
+static void summary_groups(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/ag-report-XXXXXX";
+    close(mkstemp(path));
+    struct ag_config *config = ag_alloc(sizeof(*config));
+    struct ag_run_info run = {
+        .config = config, .backend = "cpu", .mask_source = "test", .startup_ns = 5000000,
+        .startup = { .n = 1, .phase = { { "device", 4000000 } } }, .own_bytes = 1000,
+        .host_bytes = 5000, .host_mask = true, .generated = true, .dropped = 7,
+    };
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    struct ag_frame_report r = frame(0, 30);
+    r.accounted_ns = 1950000;
+    r.cpu_ns[AG_STAGE_RECORD] = 1500000;
+    r.gpu_ns[AG_STAGE_COMPOSE] = 450000;
+    ag_stats_add(s, &r);
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    assert_true(ag_summary_write(path, &run, &snap, NULL));
+    char *text = contents(path);
+    const char *const expected[] = {
+        "\"startup_ms\":\t5,", "\"startup_phases_ms\"", "\"device\":\t4", "\"accounted\"",
+        "\"p05\":\t0.975", "\"dominant_stage\":\t\"compose\"", "\"source_to_ring\":\t\"none\"",
+        "\"mask_source_to_plan\":\t\"host-to-device\"", "\"own_bytes_peak\":\t1000",
+        "\"driver_and_libraries_bytes\":\t4000", "\"dropped\":\t7", "\"build\"", "\"dense\":\t1",
+    };
+    for (size_t i = 0; i < AG_COUNT(expected); i++) {
+        if (!strstr(text, expected[i])) {
+            fail_msg("the summary does not say %s", expected[i]);
+        }
+    }
+    ag_free(text);
+    ag_stats_destroy(&s);
+    ag_free(config);
+    unlink(path);
+}
+
 static void unwritable(void **state)
 {
     (void)state;
@@ -157,6 +220,7 @@ int main(void)
         cmocka_unit_test(infinite_samples), cmocka_unit_test(ema),
         cmocka_unit_test(keyframes_and_warmup), cmocka_unit_test(costs),
         cmocka_unit_test(trace_rows), cmocka_unit_test(unwritable),
+        cmocka_unit_test(accounted_share), cmocka_unit_test(summary_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,22 @@ static void no_timing_is_legal(void **state)
     ag_timing_destroy(&t);
 }
 
+static void phases_follow_one_another(void **state)
+{
+    (void)state;
+    struct ag_phases p = { .last_ns = ag_now_ns() };
+    int64_t start = p.last_ns, sum = 0;
+    for (int i = 0; i < AG_MAX_PHASES + 2; i++) {
+        ag_phase_mark(&p, i ? "later" : "first");
+        if (i < AG_MAX_PHASES) {
+            sum += p.phase[i].ns;
+            assert_true(start + sum == p.last_ns);
+        }
+    }
+    assert_int_equal(p.n, AG_MAX_PHASES);
+    assert_string_equal(p.phase[0].name, "first");
+}
+
 static void stages_have_distinct_names(void **state)
 {
     (void)state;
@@ -169,6 +185,7 @@ int main(void)
         cmocka_unit_test(statistics_do_not_allocate),
         cmocka_unit_test(snapshots_are_in_milliseconds),
         cmocka_unit_test(no_timing_is_legal),
+        cmocka_unit_test(phases_follow_one_another),
         cmocka_unit_test(stages_have_distinct_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,10 @@ char *ag_strdup(const char *s);
 char *ag_asprintf(const char *fmt, ...) AG_PRINTF(1, 2);
 void ag_free(void *p);
 uint64_t ag_alloc_count(void);
+// Bytes that are ours now and were at most, as the allocator rounded them. What drivers and
+// libraries take is not in them.
+uint64_t ag_alloc_bytes(void);
+uint64_t ag_alloc_peak(void);
 
 // Overflow-checked product; false when it does not fit.
 bool ag_mul_size(size_t a, size_t b, size_t *out);

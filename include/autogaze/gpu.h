@@ -49,7 +49,7 @@ struct ag_gpu_info {
     double timestamp_ns;      // a tick; 0: no timestamps
     // Optional faster rungs, enabled where they exist. cooperative_matrix is NVIDIA's extension:
     // the glslang, SPIRV-Tools and validation layers of Debian 12 know no other. calibrated
-    // (VK_EXT_calibrated_timestamps) is only reported.
+    // (VK_EXT_calibrated_timestamps) puts device times on the host's clock.
     bool storage16, float16, int64, cooperative_matrix, memory_budget, calibrated;
     uint32_t cores;           // streaming multiprocessors / compute units where known, else 0
 };
@@ -203,6 +203,10 @@ struct ag_gpu_times {
     uint64_t frame_id, value;
     int64_t stage_ns[AG_STAGE_COUNT]; // 0: the stage did not run
     int64_t begin_ns, end_ns;         // first and last timestamp, the device's own clock
+    // The same on the host's clock (ag_now_ns), and when ag_cmd_submit was called. Through
+    // VK_EXT_calibrated_timestamps; without it as early as causality allows: no submission began
+    // before it was submitted, none ended after it was seen to be done.
+    int64_t host_begin_ns, host_end_ns, submit_ns;
     bool dropped;
 };
 bool ag_gpu_poll_times(struct ag_gpu *gpu, struct ag_gpu_times *out);

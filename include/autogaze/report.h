@@ -34,6 +34,9 @@ struct ag_frame_report {
     int64_t cpu_ns[AG_STAGE_COUNT], gpu_ns[AG_STAGE_COUNT];
     int64_t gpu_total_ns;          // first to last timestamp without GENERATE
     int64_t latency_ns;            // taken from the ring -> composed (GPU done)
+    int64_t done_ns;               // when that was, ag_now_ns()
+    int64_t accounted_ns;          // of the latency: stages and waits of this frame; 0: no GPU times
+    uint32_t in_flight;            // frames between tick and report, this one included
     int64_t interval_ns;           // composed -> composed; 0 for the first
     uint64_t bytes_uploaded, bytes_read_back;
 };
@@ -69,7 +72,9 @@ struct ag_stats_snapshot {
     uint64_t frames, keyframes, chunk_starts;
     struct ag_average gaze_ratio, psnr, model_psnr, tokens, rounds, mask_age_ms;
     struct ag_timing_snapshot timing;
-    struct ag_average bytes_uploaded, bytes_read_back;
+    struct ag_average bytes_uploaded, bytes_read_back, in_flight;
+    uint32_t in_flight_max;
+    struct ag_series_stats unaccounted; // 1 - accounted/latency, a frame
     struct ag_cost cost_last, cost_ema, cost_run;
     uint64_t path_counts[4];
     double fps;                    // frames / sum of intervals
@@ -91,10 +96,14 @@ struct ag_run_info {
     uint64_t output_hash;
     uint64_t produced, dropped, duplicates; // source frames; duplicates = frames inferred twice
     uint64_t stale_results;        // late results that were rejected
-    uint32_t in_flight;
+    uint32_t in_flight_limit;
+    bool generated;                // frames are drawn on the device: nothing crosses the bus
+    bool host_mask;                // the cells are made on the host
     struct ag_gpu_counters counters;        // over the measured frames
-    int64_t startup_ns;            // process start to first composed frame
-    uint64_t host_bytes;           // peak resident set
+    int64_t startup_ns;            // program start to first composed frame
+    struct ag_phases startup;      // where it went
+    uint64_t host_bytes;           // peak resident set: drivers and libraries included
+    uint64_t own_bytes;            // peak of our allocator
     bool complete;                 // false: interrupted
 };
 // Summary JSON (docs/perf-summary.md). AG_ERR_OUTPUT if it cannot be written.

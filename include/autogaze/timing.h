@@ -7,6 +7,18 @@
 
 #include "autogaze/base.h"
 
+// Start-up, phase by phase. Phases follow one another: each lasts from the mark before to its own.
+#define AG_MAX_PHASES 16
+struct ag_phases {
+    int64_t last_ns; // of the mark before: ag_now_ns() at the start
+    uint32_t n;
+    struct ag_phase {
+        const char *name; // static
+        int64_t ns;
+    } phase[AG_MAX_PHASES];
+};
+void ag_phase_mark(struct ag_phases *phases, const char *name); // later ones are left out
+
 // One line a stage, in data order: enum name, name in tables and JSON, what it is.
 // `generate` is the making of a synthetic frame: shown, but not part of a frame's cost.
 #define AG_STAGES(X)                                                                               \
@@ -27,6 +39,8 @@
     X(HUD, "hud", "HUD")                                                                           \
     X(PRESENT, "present", "acquire, draw panels, present")                                         \
     X(EXPORT, "export", "copies for recordings and screenshots")                                   \
+    X(RESULTS, "results", "statistics on their way to the host")                                   \
+    X(QUEUE, "queue", "submitted, behind the frame before")                                        \
     X(WAIT, "wait", "host waits for a frame slot")                                                 \
     X(RECORD, "record", "recording and submission on the host")
 
@@ -75,8 +89,8 @@ void ag_timing_add_total(struct ag_timing *t, enum ag_total total, int64_t ns);
 struct ag_timing_snapshot { // milliseconds; samples == 0: never seen
     struct ag_series_stats stage[AG_STAGE_COUNT][AG_CLOCK_COUNT];
     struct ag_series_stats total[AG_TOTAL_COUNT];
-    int dominant_stage; // largest p95 over both clocks without GENERATE, RING, SOURCE, RECORD
-                        // and WAIT (which only says that another one is); -1: none
+    int dominant_stage; // largest p95 over both clocks without GENERATE, RING, SOURCE, RECORD,
+                        // QUEUE and WAIT (which only say that another one is); -1: none
     enum ag_clock dominant_clock;
     uint64_t dropped_samples; // timestamps that came too late to be read without waiting
 };

@@ -26,12 +26,36 @@ bool session_begin(struct session *s, const struct ag_log *log, const struct ag_
     return true;
 }
 
+// Where the time before the first composed frame went: what the pipeline knows of itself, what came
+// before it (the device, a window), and what is left (the screen, the frame itself).
+static void note_startup(struct session *s, const struct ag_frame_report *first)
+{
+    struct ag_run_info info;
+    ag_pipeline_info(s->pipeline, &info);
+    s->startup_ns = first->done_ns - s->start_ns;
+    const struct ag_phases *in = &info.startup;
+    int64_t inside = 0;
+    for (uint32_t i = 0; i < in->n; i++) {
+        inside += in->phase[i].ns;
+    }
+    struct ag_phases *out = &s->startup;
+    out->phase[out->n++] = (struct ag_phase){ "device", in->last_ns - inside - s->start_ns };
+    for (uint32_t i = 0; i < in->n && out->n + 1 < AG_MAX_PHASES; i++) {
+        out->phase[out->n++] = in->phase[i];
+    }
+    out->phase[out->n++] = (struct ag_phase){ "first_frame", first->done_ns - in->last_ns };
+    for (uint32_t i = 0; i < out->n; i++) {
+        ag_verbose(s->log, "start-up: %-12s %7.1f ms", out->phase[i].name,
+                   (double)out->phase[i].ns * 1e-6);
+    }
+}
+
 void session_collect(struct session *s)
 {
     struct ag_frame_report r;
     while (ag_pipeline_next_report(s->pipeline, &r)) {
         if (!s->reported++) {
-            s->startup_ns = ag_now_ns() - s->start_ns;
+            note_startup(s, &r);
         }
         if (r.warmup || s->reported == 1) {
             struct ag_run_info info;
@@ -138,6 +162,7 @@ bool session_finish(struct session *s, bool complete, struct ag_error *err)
     ag_pipeline_info(s->pipeline, &info);
     info.counters = difference(info.counters, s->before);
     info.startup_ns = s->startup_ns;
+    info.startup = s->startup;
     info.complete = complete;
     ok = finish_pictures(s, &info.output_hash, err) && ok;
     ok = ag_trace_close(&s->trace, err) && ok;

@@ -17,6 +17,7 @@ struct session {
     struct ag_gpu_counters before;       // at the first measured frame
     uint64_t reported;                   // frames reported, warm-up included
     int64_t start_ns, startup_ns;        // program start; to the first composed frame
+    struct ag_phases startup;            // before the pipeline; then with its own
 };
 
 // Opens the trace if one was asked for. `start_ns`: ag_now_ns() when the program started.

@@ -1,11 +1,27 @@
 #include "autogaze/base.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static atomic_uint_fast64_t calls;
+static atomic_uint_fast64_t calls, bytes, peak;
+
+static void add_bytes(size_t n)
+{
+    uint64_t now = atomic_fetch_add_explicit(&bytes, n, memory_order_relaxed) + n;
+    uint64_t most = atomic_load_explicit(&peak, memory_order_relaxed);
+    while (now > most && !atomic_compare_exchange_weak_explicit(&peak, &most, now,
+                                                                memory_order_relaxed,
+                                                                memory_order_relaxed)) {
+    }
+}
+
+static void drop_bytes(void *p)
+{
+    atomic_fetch_sub_explicit(&bytes, malloc_usable_size(p), memory_order_relaxed);
+}
 
 static void *checked(void *p, size_t size)
 {
@@ -14,6 +30,7 @@ static void *checked(void *p, size_t size)
         fprintf(stderr, "autogaze-viewer: out of memory (%zu bytes)\n", size);
         abort();
     }
+    add_bytes(malloc_usable_size(p));
     return p;
 }
 
@@ -24,6 +41,7 @@ void *ag_alloc(size_t size)
 
 void *ag_realloc(void *p, size_t size)
 {
+    drop_bytes(p);
     return checked(realloc(p, size ? size : 1), size);
 }
 
@@ -48,12 +66,23 @@ char *ag_asprintf(const char *fmt, ...)
 
 void ag_free(void *p)
 {
+    drop_bytes(p);
     free(p);
 }
 
 uint64_t ag_alloc_count(void)
 {
     return atomic_load_explicit(&calls, memory_order_relaxed);
+}
+
+uint64_t ag_alloc_bytes(void)
+{
+    return atomic_load_explicit(&bytes, memory_order_relaxed);
+}
+
+uint64_t ag_alloc_peak(void)
+{
+    return atomic_load_explicit(&peak, memory_order_relaxed);
 }
 
 bool ag_mul_size(size_t a, size_t b, size_t *out)

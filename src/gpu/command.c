@@ -145,6 +145,7 @@ uint64_t ag_cmd_submit(struct ag_cmd *cmd, struct ag_error *err)
     struct ag_gpu *gpu = cmd->gpu;
     assert(cmd->recording && !cmd->in_stage);
     uint64_t value = gpu->submitted + 1; // only this thread writes it
+    cmd->submit_ns = ag_now_ns();
     bool ok = submit(cmd, value, err);
     cmd->recording = false;
     pthread_mutex_lock(&gpu->lock);

@@ -330,6 +330,23 @@ static void describe_properties(struct candidate *c)
     }
 }
 
+// Whether the driver can read its own clock and ours (ag_now_ns) at the same time.
+static bool has_host_clock(const struct candidate *c)
+{
+    VkTimeDomainEXT domains[8];
+    uint32_t n = AG_COUNT(domains);
+    if (!has_extension(c, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME) ||
+        vkGetPhysicalDeviceCalibrateableTimeDomainsEXT(c->physical, &n, domains) < 0) {
+        return false;
+    }
+    bool device = false, host = false;
+    for (uint32_t i = 0; i < n; i++) {
+        device = device || domains[i] == VK_TIME_DOMAIN_DEVICE_EXT;
+        host = host || domains[i] == VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT;
+    }
+    return device && host;
+}
+
 static void describe_features(struct candidate *c)
 {
     bool cooperative = has_extension(c, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
@@ -341,7 +358,7 @@ static void describe_features(struct candidate *c)
     info->int64 = c->features.core.features.shaderInt64;
     info->cooperative_matrix = cooperative && c->features.cooperative.cooperativeMatrix;
     info->memory_budget = has_extension(c, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    info->calibrated = has_extension(c, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
+    info->calibrated = has_host_clock(c);
 }
 
 static void describe(struct candidate *c, VkPhysicalDevice physical)
@@ -536,6 +553,7 @@ static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool pr
         { VK_KHR_SWAPCHAIN_EXTENSION_NAME, present },
         { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, c->info.memory_budget },
         { VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
+        { VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, c->info.calibrated },
     };
     const char *extensions[AG_COUNT(wanted)];
     uint32_t n = 0;

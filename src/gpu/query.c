@@ -68,6 +68,52 @@ static bool read_stages(const struct ag_cmd *cmd, struct ag_gpu_times *out)
     return true;
 }
 
+#define CALIBRATE_EVERY_NS 250000000
+
+// Host clock minus device clock, asked for now and then because they drift.
+static bool calibrate(struct ag_gpu *gpu, int64_t now)
+{
+    if (gpu->has_clock_offset && now - gpu->calibrated_ns < CALIBRATE_EVERY_NS) {
+        return true;
+    }
+    VkCalibratedTimestampInfoEXT clocks[2] = {
+        { .sType = VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT,
+          .timeDomain = VK_TIME_DOMAIN_DEVICE_EXT },
+        { .sType = VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT,
+          .timeDomain = VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT },
+    };
+    uint64_t ticks[2], deviation;
+    if (vkGetCalibratedTimestampsEXT(gpu->device, 2, clocks, ticks, &deviation) != VK_SUCCESS) {
+        return false;
+    }
+    gpu->clock_offset_ns = (int64_t)ticks[1] - to_ns(gpu, ticks[0] & gpu->timestamp_mask);
+    gpu->calibrated_ns = now;
+    gpu->has_clock_offset = true;
+    return true;
+}
+
+// Without the extension: the largest offset at which nothing begins before it was submitted, unless
+// something then ended after it was seen to be done.
+static void bound(struct ag_gpu *gpu, const struct ag_gpu_times *t, int64_t now)
+{
+    int64_t low = t->submit_ns - t->begin_ns, high = now - t->end_ns;
+    if (!gpu->has_clock_offset || gpu->clock_offset_ns < low) {
+        gpu->clock_offset_ns = low;
+    }
+    gpu->clock_offset_ns = AG_MIN(gpu->clock_offset_ns, high);
+    gpu->has_clock_offset = true;
+}
+
+static void to_host_clock(struct ag_gpu *gpu, struct ag_gpu_times *t)
+{
+    int64_t now = ag_now_ns();
+    if (!gpu->info.calibrated || !calibrate(gpu, now)) {
+        bound(gpu, t, now);
+    }
+    t->host_begin_ns = t->begin_ns + gpu->clock_offset_ns;
+    t->host_end_ns = t->end_ns + gpu->clock_offset_ns;
+}
+
 void ag_vk_collect_times(struct ag_cmd *cmd)
 {
     struct ag_gpu *gpu = cmd->gpu;
@@ -79,6 +125,10 @@ void ag_vk_collect_times(struct ag_cmd *cmd)
     bool complete = read_stages(cmd, &times);
     if (!complete) {
         times = (struct ag_gpu_times){ .dropped = true };
+    }
+    times.submit_ns = cmd->submit_ns;
+    if (complete && cmd->n_stages > 0) {
+        to_host_clock(gpu, &times);
     }
     times.frame_id = cmd->frame_id;
     times.value = cmd->value;

@@ -43,6 +43,7 @@ struct ag_cmd {
     VkQueryPool queries; // VK_NULL_HANDLE: no timestamps
     bool recording;
     uint64_t value; // of the last submission, 0: none yet
+    int64_t submit_ns;
     uint64_t frame_id;
     const struct ag_kernel *bound;
 
@@ -87,6 +88,8 @@ struct ag_gpu {
     uint64_t completed; // newest timeline value seen
     struct ag_gpu_times times[AG_MAX_TIMES];
     uint32_t first_time, n_times;
+    int64_t clock_offset_ns, calibrated_ns; // host minus device clock; when it was measured
+    bool has_clock_offset;
     struct ag_gpu_counters counters;
 
     // --- any thread

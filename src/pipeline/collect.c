@@ -74,6 +74,20 @@ void collect_destroy_reports(struct ag_pipeline *p)
     }
 }
 
+// What stands between taking a frame and its composition: not what follows (the screen, the model
+// under `async`).
+static void add_own_times(struct slot *s, const struct ag_gpu_times *t)
+{
+    if (t->value > s->composed_value || !t->host_end_ns) {
+        return;
+    }
+    for (int k = 0; k < AG_STAGE_COUNT; k++) {
+        s->own_gpu_ns += t->stage_ns[k];
+    }
+    s->own_queue_ns += AG_MAX(t->host_begin_ns - t->submit_ns, 0);
+    s->done_ns = t->host_end_ns;
+}
+
 void collect_times(struct ag_pipeline *p)
 {
     struct ag_gpu_times t;
@@ -86,6 +100,7 @@ void collect_times(struct ag_pipeline *p)
             for (int k = 0; k < AG_STAGE_COUNT; k++) {
                 s->report.gpu_ns[k] += t.stage_ns[k];
             }
+            add_own_times(s, &t);
             s->report.gpu_total_ns += t.end_ns - t.begin_ns - t.stage_ns[AG_STAGE_GENERATE];
         }
     }
@@ -120,31 +135,36 @@ static void read_metrics(const struct ag_pipeline *p, const char *data, struct a
     }
 }
 
-// Completion on the host's clock. The queue is in order, so a frame cannot be done before what it
-// waited for plus its own GPU time; what is observed may be later than the truth, never earlier.
-static int64_t completion_ns(const struct ag_pipeline *p, const struct slot *s, int64_t observed)
-{
-    if (s->report.gpu_total_ns <= 0) {
-        return observed;
-    }
-    int64_t gpu = s->report.gpu_total_ns + s->report.gpu_ns[AG_STAGE_GENERATE];
-    int64_t estimate = AG_MAX(s->submit_ns, p->last_done_ns) + gpu;
-    return AG_MIN(observed, estimate);
-}
-
-// The host's wait for the model input contains the GPU's own work on it, which has stages of its
-// own; what is left it spent behind the frame before: a wait like any other.
-static void split_handoff(struct ag_frame_report *r)
+// The host's wait for the model input contains the queue and the GPU's own work on it, which have
+// stages of their own; what is left is the waking up.
+static int64_t split_handoff(struct ag_frame_report *r, int64_t queue_ns)
 {
     static const enum ag_stage before[] = {
         AG_STAGE_GENERATE, AG_STAGE_UPLOAD, AG_STAGE_COLOR, AG_STAGE_RESIZE, AG_STAGE_HANDOFF
     };
-    int64_t ns = r->cpu_ns[AG_STAGE_HANDOFF];
+    int64_t ns = r->cpu_ns[AG_STAGE_HANDOFF] - queue_ns;
     for (size_t i = 0; i < AG_COUNT(before); i++) {
         ns -= r->gpu_ns[before[i]];
     }
-    r->cpu_ns[AG_STAGE_WAIT] += AG_MAX(ns, 0);
-    r->cpu_ns[AG_STAGE_HANDOFF] = 0;
+    r->cpu_ns[AG_STAGE_HANDOFF] = AG_MAX(ns, 0);
+    return r->cpu_ns[AG_STAGE_HANDOFF];
+}
+
+// Latency, interval, and how much of the latency the stages and waits of this frame explain.
+static void place_in_time(struct ag_pipeline *p, const struct slot *s, int64_t observed,
+                          struct ag_frame_report *r)
+{
+    r->cpu_ns[AG_STAGE_QUEUE] = s->own_queue_ns;
+    r->accounted_ns = r->cpu_ns[AG_STAGE_RECORD] + s->own_gpu_ns + s->own_queue_ns;
+    if (s->model_waits) {
+        r->accounted_ns += split_handoff(r, s->own_queue_ns) + r->cpu_ns[AG_STAGE_VISION] +
+                           r->cpu_ns[AG_STAGE_PREFILL] + r->cpu_ns[AG_STAGE_DECODE];
+    }
+    r->done_ns = s->done_ns ? AG_MIN(s->done_ns, observed) : observed;
+    r->accounted_ns = s->done_ns ? r->accounted_ns : 0;
+    r->latency_ns += r->done_ns; // it was set to minus the time of taking
+    r->interval_ns = p->last_done_ns && r->sequence ? r->done_ns - p->last_done_ns : 0;
+    p->last_done_ns = r->done_ns;
 }
 
 static void collect(struct ag_pipeline *p, struct slot *s)
@@ -174,13 +194,7 @@ static void collect(struct ag_pipeline *p, struct slot *s)
         r->gaze.losses = k->losses;
     }
     read_metrics(p, data, r);
-    if (r->cpu_ns[AG_STAGE_HANDOFF] > 1) {
-        split_handoff(r);
-    }
-    int64_t done = completion_ns(p, s, observed);
-    r->latency_ns += done; // it was set to minus the time of taking
-    r->interval_ns = p->last_done_ns && r->sequence ? done - p->last_done_ns : 0;
-    p->last_done_ns = done;
+    place_in_time(p, s, observed, r);
     if (s->source) {
         ag_ring_release(p->ring, s->source);
         s->source = NULL;

@@ -86,6 +86,7 @@ bool infer_cpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
         return false;
     }
     add_times(s, &times);
+    s->model_waits = true;
     s->report.has_gaze = true;
     s->report.gaze = gaze;
     host_mask(s, valid_ids(p, &gaze, host_list(s)), s->report.frame_id, mask);

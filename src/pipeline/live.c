@@ -117,7 +117,11 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
         .produced = ring.produced,
         .dropped = ring.dropped,
         .duplicates = p->duplicates,
-        .in_flight = FRAMES_IN_FLIGHT,
+        .in_flight_limit = FRAMES_IN_FLIGHT,
+        .startup = p->startup,
+        .own_bytes = ag_alloc_peak(),
+        .generated = p->generated,
+        .host_mask = p->has_forced || (model && p->on_cpu),
         .counters = ag_gpu_get_counters(p->gpu),
         .host_bytes = (uint64_t)usage.ru_maxrss * 1024,
     };

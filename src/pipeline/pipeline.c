@@ -32,9 +32,15 @@ struct ag_pipeline *ag_pipeline_create(const struct ag_log *log, const struct ag
     p->config = *config;
     p->gpu = gpu;
     p->live = initial_settings(config);
-    if (!pipeline_open_source(p, err) || !inference_create(p, err)) {
+    p->startup.last_ns = ag_now_ns();
+    if (!pipeline_open_source(p, err)) {
         goto fail;
     }
+    ag_phase_mark(&p->startup, "source");
+    if (!inference_create(p, err)) {
+        goto fail;
+    }
+    ag_phase_mark(&p->startup, "mask_source");
     p->preprocess = ag_preprocess_create(gpu, err);
     p->planner = ag_planner_create(gpu, err);
     p->compositor = ag_compositor_create(gpu, err);
@@ -42,6 +48,7 @@ struct ag_pipeline *ag_pipeline_create(const struct ag_log *log, const struct ag
     if (!p->preprocess || !p->planner || !p->compositor || !p->painter) {
         goto fail;
     }
+    ag_phase_mark(&p->startup, "kernels");
     return p;
 fail:
     ag_pipeline_destroy(&p);
@@ -241,6 +248,9 @@ static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_
     };
     s->report.cpu_ns[AG_STAGE_SOURCE] = frame->source_ns;
     s->gpu_gaze = false;
+    s->composed_value = UINT64_MAX; // whatever comes before it belongs to the frame
+    s->done_ns = s->own_gpu_ns = s->own_queue_ns = 0;
+    s->model_waits = false;
     struct ag_gpu_counters c = ag_gpu_get_counters(p->gpu);
     s->uploaded = c.bytes_uploaded;
     s->read_back = c.bytes_read_back;
@@ -290,6 +300,7 @@ static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
 {
     const struct offsets *o = &p->offsets;
     ag_cmd_barrier(cmd);
+    ag_cmd_stage_begin(cmd, AG_STAGE_RESULTS);
     ag_cmd_copy(cmd, s->readback, o->plan, plan->stats, 0, sizeof(struct ag_plan_stats));
     ag_cmd_copy(cmd, s->readback, o->compose, s->stats, 0, sizeof(struct ag_compose_stats));
     ag_cmd_copy(cmd, s->readback, o->canvas, s->stats, 256, sizeof(struct ag_canvas_stats));
@@ -299,16 +310,16 @@ static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
         const struct ag_buffer *results = ag_gpu_model_results(p->gpu_model, &bytes);
         ag_cmd_copy(cmd, s->readback, o->gaze, results, 0, bytes);
     }
+    ag_cmd_stage_end(cmd);
     ag_cmd_host_barrier(cmd);
 }
 
 static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag_frame *frame,
-                          const struct ag_buffer *staging, struct ag_error *err)
+                          const struct ag_buffer *staging, int64_t taken_ns, struct ag_error *err)
 {
     struct ag_mask mask;
     bool has_mask = false;
     struct ag_plan plan;
-    int64_t t0 = ag_now_ns();
     struct ag_cmd *cmd = ag_cmd_begin(p->gpu, frame->id, err);
     if (!cmd) {
         return false;
@@ -329,11 +340,12 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
     ag_cmd_barrier(cmd); // composition and canvas both read the plan and do not touch each other
     record_compose(p, cmd, s, &plan);
     record_results(p, cmd, s, &plan);
-    s->value = ag_cmd_submit(cmd, err);
-    s->submit_ns = ag_now_ns();
+    int64_t submit_ns = ag_now_ns();
+    s->value = s->composed_value = ag_cmd_submit(cmd, err);
     int64_t model_ns = s->report.cpu_ns[AG_STAGE_HANDOFF] + s->report.cpu_ns[AG_STAGE_VISION] +
                        s->report.cpu_ns[AG_STAGE_PREFILL] + s->report.cpu_ns[AG_STAGE_DECODE];
-    s->report.cpu_ns[AG_STAGE_RECORD] = AG_MAX(s->submit_ns - t0 - (p->async ? 0 : model_ns), 0);
+    s->report.cpu_ns[AG_STAGE_RECORD] =
+        AG_MAX(submit_ns - taken_ns - (s->model_waits ? model_ns : 0), 0);
     return s->value != 0 && inference_follow(p, s, err);
 }
 
@@ -346,9 +358,12 @@ static bool warm_up(struct ag_pipeline *p, const struct ag_frame *frame,
     int latency = p->live.latency;
     p->warm = true;
     p->live.latency = AG_LATENCY_SYNC;
-    begin_report(p, s, frame, ag_now_ns());
-    bool ok = compose_frame(p, s, frame, staging, err) && ag_gpu_wait(p->gpu, s->value, err);
+    int64_t now = ag_now_ns();
+    ag_phase_mark(&p->startup, "buffers");
+    begin_report(p, s, frame, now);
+    bool ok = compose_frame(p, s, frame, staging, now, err) && ag_gpu_wait(p->gpu, s->value, err);
     collect_times(p);
+    ag_phase_mark(&p->startup, "warm_up");
     p->live.latency = latency;
     p->last_inferred_id = 0;
     p->since_keyframe = 0;
@@ -411,7 +426,7 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     s->report.cpu_ns[AG_STAGE_RING] = taken - t0;
     s->report.cpu_ns[AG_STAGE_WAIT] = waited;
     s->source = source;
-    if (!compose_frame(p, s, frame, source->memory, err)) {
+    if (!compose_frame(p, s, frame, source->memory, taken, err)) {
         ag_ring_release(p->ring, source);
         s->source = NULL;
         return AG_TICK_ERROR;
@@ -420,6 +435,10 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     s->report.bytes_uploaded = c.bytes_uploaded - s->uploaded;
     s->report.bytes_read_back = c.bytes_read_back - s->read_back;
     s->busy = true;
+    p->generated = frame->layout.kind == AG_PIXEL_GENERATED;
+    for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
+        s->report.in_flight += p->slot[i].busy;
+    }
     p->history_valid = true;
     p->canvas_known = p->inferable;
     p->previous_id = frame->id;

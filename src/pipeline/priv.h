@@ -28,7 +28,10 @@ struct slot {
     bool gpu_gaze;                   // readback holds a results block
     uint32_t *ids;                   // CPU back end: its gaze
     float *losses;
-    int64_t submit_ns;               // when the last submission left
+    uint64_t composed_value;         // timeline value of the submission that composes
+    int64_t done_ns;                 // its end on the host's clock; 0: not known
+    int64_t own_gpu_ns, own_queue_ns; // of the submissions up to it: stages; time before them
+    bool model_waits;                // the model's CPU time is part of this frame's latency
     uint64_t uploaded, read_back;    // counters when the frame began
 };
 
@@ -55,7 +58,9 @@ struct ag_pipeline {
     struct ag_ring *ring;
     struct ag_source_info source;
     bool ended, paused, step;
+    bool generated;                  // the last frame was drawn on the device
     struct ag_error source_error;
+    struct ag_phases startup;
 
     // --- stages
     struct ag_preprocess *preprocess;

@@ -11,6 +11,7 @@ struct ag_stats {
     struct ag_timing *timing;
     struct ag_stats_snapshot s; // all but timing and costs, which are made on request
     struct ag_layout layout;
+    struct ag_series *unaccounted;
     int64_t interval_sum_ns;
     uint64_t intervals;
     float interval_ms[HISTORY], gpu_ms[HISTORY];
@@ -22,6 +23,7 @@ struct ag_stats *ag_stats_create(const struct ag_stats_params *params)
     struct ag_stats *s = ag_alloc(sizeof(*s));
     s->params = *params;
     s->timing = ag_timing_create(&(struct ag_timing_params){ .window = params->window });
+    s->unaccounted = ag_series_create(params->window ? params->window : 256);
     ag_stats_reset(s);
     return s;
 }
@@ -30,6 +32,7 @@ void ag_stats_destroy(struct ag_stats **ps)
 {
     if (*ps) {
         ag_timing_destroy(&(*ps)->timing);
+        ag_series_destroy(&(*ps)->unaccounted);
         ag_free(*ps);
         *ps = NULL;
     }
@@ -38,10 +41,12 @@ void ag_stats_destroy(struct ag_stats **ps)
 void ag_stats_reset(struct ag_stats *s)
 {
     ag_timing_reset(s->timing);
+    ag_series_reset(s->unaccounted);
     struct ag_average empty = { .last = NAN, .mean = NAN, .ema = NAN, .min = NAN };
     s->s = (struct ag_stats_snapshot){
         .gaze_ratio = empty, .psnr = empty, .model_psnr = empty, .tokens = empty, .rounds = empty,
         .mask_age_ms = empty, .bytes_uploaded = empty, .bytes_read_back = empty,
+        .in_flight = empty,
         .gaze_hash = AG_HASH_SEED,
     };
     s->interval_sum_ns = 0;
@@ -131,6 +136,11 @@ void ag_stats_add(struct ag_stats *s, const struct ag_frame_report *r)
     }
     average_add(&o->bytes_uploaded, (double)r->bytes_uploaded, alpha);
     average_add(&o->bytes_read_back, (double)r->bytes_read_back, alpha);
+    average_add(&o->in_flight, r->in_flight, alpha);
+    o->in_flight_max = AG_MAX(o->in_flight_max, r->in_flight);
+    if (r->accounted_ns > 0 && r->latency_ns > 0) {
+        ag_series_add(s->unaccounted, 1 - (double)r->accounted_ns / (double)r->latency_ns);
+    }
     add_times(s, r);
 }
 
@@ -138,6 +148,7 @@ void ag_stats_snapshot(struct ag_stats *s, struct ag_stats_snapshot *out)
 {
     *out = s->s;
     ag_timing_snapshot(s->timing, &out->timing);
+    out->unaccounted = ag_series_stats(s->unaccounted);
     out->fps = s->interval_sum_ns > 0 ? s->intervals * 1e9 / s->interval_sum_ns : 0;
     if (out->tokens.samples) {
         out->cost_last = ag_cost_of(out->tokens.last, &s->layout);

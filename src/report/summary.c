@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cjson/cJSON.h>
 
@@ -52,8 +53,27 @@ static void series(cJSON *o, const char *key, const struct ag_series_stats *s)
     number(j, "max", s->max);
 }
 
-static void timing(cJSON *root, const struct ag_timing_snapshot *t)
+// Shares of a frame's latency that its stages and waits explain: of n frames the p05 is the share
+// that 95 % of them reach.
+static void accounted(cJSON *o, const struct ag_series_stats *un)
 {
+    if (!un->samples) {
+        cJSON_AddNullToObject(o, "accounted");
+        return;
+    }
+    cJSON *j = cJSON_AddObjectToObject(o, "accounted");
+    number(j, "samples", (double)un->samples);
+    number(j, "mean", 1 - un->mean);
+    number(j, "p50", 1 - un->p50);
+    number(j, "p05", 1 - un->p95);
+    number(j, "p01", 1 - un->p99);
+    number(j, "min", 1 - un->max);
+    number(j, "max", 1 - un->min);
+}
+
+static void timing(cJSON *root, const struct ag_stats_snapshot *snapshot)
+{
+    const struct ag_timing_snapshot *t = &snapshot->timing;
     cJSON *j = cJSON_AddObjectToObject(root, "timing_ms");
     static const char *const totals[] = { "latency", "interval", "gpu_total" };
     for (int i = 0; i < AG_TOTAL_COUNT; i++) {
@@ -73,6 +93,7 @@ static void timing(cJSON *root, const struct ag_timing_snapshot *t)
                                 t->dominant_clock == AG_CLOCK_GPU ? "gpu" : "cpu");
     }
     number(j, "dropped_timestamps", (double)t->dropped_samples);
+    accounted(j, &snapshot->unaccounted);
 }
 
 static void device(cJSON *root, const struct ag_gpu_info *g)
@@ -85,6 +106,11 @@ static void device(cJSON *root, const struct ag_gpu_info *g)
     cJSON_AddStringToObject(j, "driver_info", g->driver_info);
     cJSON_AddBoolToObject(j, "software", g->software);
     number(j, "timestamp_ns", g->timestamp_ns);
+    cJSON_AddBoolToObject(j, "calibrated_timestamps", g->calibrated);
+    char version[32];
+    snprintf(version, sizeof(version), "%u.%u.%u", g->api_version >> 22 & 0x7f,
+             g->api_version >> 12 & 0x3ff, g->api_version & 0xfff);
+    cJSON_AddStringToObject(j, "vulkan", version);
 }
 
 static void source(cJSON *root, const struct ag_run_info *run)
@@ -117,7 +143,9 @@ static void mask(cJSON *root, const struct ag_run_info *run, const struct ag_sta
     number(j, "chunk_starts", (double)s->chunk_starts);
     number(j, "stale_results", (double)run->stale_results);
     number(j, "duplicate_inferences", (double)run->duplicates);
-    number(j, "in_flight_max", run->in_flight);
+    average(j, "in_flight", &s->in_flight);
+    number(j, "in_flight_max", s->in_flight_max);
+    number(j, "in_flight_limit", run->in_flight_limit);
 }
 
 static void cost(cJSON *root, const struct ag_stats_snapshot *s)
@@ -143,11 +171,58 @@ static void counters(cJSON *root, const struct ag_run_info *run, const struct ag
     number(j, "allocations", (double)run->counters.allocations);
     number(j, "validation_messages", (double)run->counters.validation_messages);
     number(j, "device_bytes", (double)run->counters.device_bytes_used);
-    number(j, "host_bytes_peak", (double)run->host_bytes);
+    j = cJSON_AddObjectToObject(root, "host_memory");
+    number(j, "own_bytes_peak", (double)run->own_bytes);
+    number(j, "resident_bytes_peak", (double)run->host_bytes);
+    number(j, "driver_and_libraries_bytes",
+           run->host_bytes > run->own_bytes ? (double)(run->host_bytes - run->own_bytes) : 0);
     j = cJSON_AddObjectToObject(root, "paths");
     static const char *const paths[] = { "keyframe", "sparse", "dense", "full" };
     for (size_t i = 0; i < AG_COUNT(paths); i++) {
         number(j, paths[i], (double)s->path_counts[i]);
+    }
+}
+
+static void build(cJSON *root)
+{
+    cJSON *j = cJSON_AddObjectToObject(root, "build");
+    cJSON_AddStringToObject(j, "type", AG_BUILD_TYPE);
+    cJSON_AddStringToObject(j, "compiler", AG_COMPILER);
+    cJSON_AddStringToObject(j, "revision", ag_revision());
+}
+
+static void startup(cJSON *root, const struct ag_run_info *run)
+{
+    number(root, "startup_ms", (double)run->startup_ns * 1e-6);
+    cJSON *j = cJSON_AddObjectToObject(root, "startup_phases_ms");
+    for (uint32_t i = 0; i < run->startup.n; i++) {
+        number(j, run->startup.phase[i].name, (double)run->startup.phase[i].ns * 1e-6);
+    }
+}
+
+// Where the data of a frame are when one stage hands them to the next. "host" and "device" say
+// where they stay, "x-to-y" that they cross the bus there.
+static void residency(cJSON *root, const struct ag_run_info *run)
+{
+    bool cpu = strcmp(run->backend, "cpu") == 0;
+    const struct {
+        const char *hand_off, *where;
+    } rows[] = {
+        { "source_to_ring", run->generated ? "none" : "host" },
+        { "ring_to_upload", run->generated ? "none" : "host-to-device" },
+        { "upload_to_color", run->generated ? "none" : "device" },
+        { "color_to_resize", "device" },
+        { "resize_to_mask_source", cpu ? "device-to-host" : "device" },
+        { "mask_source_to_plan", run->host_mask ? "host-to-device" : "device" },
+        { "plan_to_compose", "device" },
+        { "history", "device" },
+        { "canvas", cpu ? "device-to-host" : "device" },
+        { "compose_to_screen", "device" },
+        { "statistics", "device-to-host-late" },
+    };
+    cJSON *j = cJSON_AddObjectToObject(root, "residency");
+    for (size_t i = 0; i < AG_COUNT(rows); i++) {
+        cJSON_AddStringToObject(j, rows[i].hand_off, rows[i].where);
     }
 }
 
@@ -177,15 +252,17 @@ bool ag_summary_write(const char *path, const struct ag_run_info *run,
     number(root, "warmup_frames", run->config->warmup_frames);
     number(root, "keyframes", (double)s->keyframes);
     number(root, "frames_a_second", s->fps);
-    number(root, "startup_ms", run->startup_ns * 1e-6);
+    startup(root, run);
+    build(root);
     device(root, &run->gpu);
     source(root, run);
     mask(root, run, s);
     average(root, "psnr_db", &s->psnr);
     average(root, "model_psnr_db", &s->model_psnr);
     cost(root, s);
-    timing(root, &s->timing);
+    timing(root, s);
     counters(root, run, s);
+    residency(root, run);
     hex(root, "output_hash", run->output_hash);
     hex(root, "gaze_hash", s->gaze_hash);
     options(root, run->config);

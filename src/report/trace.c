@@ -99,8 +99,9 @@ void ag_trace_add(struct ag_trace *t, const struct ag_frame_report *r)
     if (r->has_gaze) {
         gaze(o, &r->gaze);
     }
-    ag_output_printf(o, "\"selected\":%u,\"kept\":%u,\"pixels\":%u,", r->plan.selected,
-                     r->plan.kept, r->plan.pixels);
+    static const char *const paths[] = { "keyframe", "sparse", "dense", "full" };
+    ag_output_printf(o, "\"selected\":%u,\"kept\":%u,\"pixels\":%u,\"path\":\"%s\",",
+                     r->plan.selected, r->plan.kept, r->plan.pixels, paths[r->plan.path & 3]);
     cells(o, r);
     number(o, "gaze_ratio", r->gaze_ratio);
     if (r->has_psnr) {
@@ -115,7 +116,9 @@ void ag_trace_add(struct ag_trace *t, const struct ag_frame_report *r)
     times(o, "cpu_ms", r->cpu_ns);
     times(o, "gpu_ms", r->gpu_ns);
     ag_output_printf(o, "\"gpu_total_ms\":%.6f,\"latency_ms\":%.6f,\"interval_ms\":%.6f,"
+                        "\"accounted_ms\":%.6f,\"in_flight\":%u,"
                         "\"bytes_uploaded\":%llu,\"bytes_read_back\":%llu}\n",
                      r->gpu_total_ns * 1e-6, r->latency_ns * 1e-6, r->interval_ns * 1e-6,
+                     r->accounted_ns * 1e-6, r->in_flight,
                      (unsigned long long)r->bytes_uploaded, (unsigned long long)r->bytes_read_back);
 }

@@ -96,7 +96,7 @@ void ag_timing_drop(struct ag_timing *t)
 static bool can_dominate(int stage)
 {
     return stage != AG_STAGE_GENERATE && stage != AG_STAGE_RING && stage != AG_STAGE_SOURCE &&
-           stage != AG_STAGE_RECORD && stage != AG_STAGE_WAIT;
+           stage != AG_STAGE_RECORD && stage != AG_STAGE_QUEUE && stage != AG_STAGE_WAIT;
 }
 
 static void find_dominant(struct ag_timing_snapshot *s)
@@ -129,4 +129,13 @@ void ag_timing_snapshot(struct ag_timing *t, struct ag_timing_snapshot *out)
     }
     out->dropped_samples = t->dropped;
     find_dominant(out);
+}
+
+void ag_phase_mark(struct ag_phases *p, const char *name)
+{
+    int64_t now = ag_now_ns();
+    if (p->n < AG_MAX_PHASES) {
+        p->phase[p->n++] = (struct ag_phase){ name, now - p->last_ns };
+    }
+    p->last_ns = now;
 }
