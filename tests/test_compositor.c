@@ -60,7 +60,7 @@ static void run_job(struct stages *s, struct job *job)
         .input = input,
         .history = history,
         .mask = job->no_mask ? NULL : panel,
-        .stats = job->style.psnr ? stats : NULL,
+        .stats = stats,
         .stats_offset = STATS_OFFSET,
         .style = job->style,
     };
@@ -310,12 +310,239 @@ static void test_history(void **state)
     close_stages(&s);
 }
 
+// ---- paths -------------------------------------------------------------------------------------
+
+// Pictures that stay on the device from frame to frame, as in the program.
+struct screen {
+    struct stages *stages;
+    uint64_t bytes;
+    struct ag_buffer *input, *history, *panel, *stats, *list;
+};
+
+#define MAX_LISTED 8192
+
+static void open_screen(struct screen *screen, struct stages *s, uint32_t width, uint32_t height)
+{
+    *screen = (struct screen){ .stages = s, .bytes = 4ull * width * height };
+    screen->input = test_gpu_buffer(s->gpu, NULL, screen->bytes, "input");
+    screen->history = test_gpu_buffer(s->gpu, NULL, screen->bytes, "history");
+    screen->panel = test_gpu_buffer(s->gpu, NULL, screen->bytes, "panel");
+    screen->stats = test_gpu_buffer(s->gpu, NULL, 256, "stats");
+    screen->list = test_gpu_buffer(s->gpu, NULL, 4 * (MAX_LISTED + 1), "list");
+}
+
+static void close_screen(struct screen *screen)
+{
+    struct ag_gpu *gpu = screen->stages->gpu;
+    ag_buffer_destroy(gpu, &screen->input);
+    ag_buffer_destroy(gpu, &screen->history);
+    ag_buffer_destroy(gpu, &screen->panel);
+    ag_buffer_destroy(gpu, &screen->stats);
+    ag_buffer_destroy(gpu, &screen->list);
+}
+
+static void load(struct screen *screen, struct ag_buffer *buffer, const void *data, uint64_t bytes)
+{
+    struct ag_error err = { 0 };
+    TEST_OK(ag_buffer_load(screen->stages->gpu, buffer, 0, data, bytes, &err), err);
+}
+
+// Composes a frame. `kept`: the panel was drawn by the frame before.
+static struct ag_compose_stats compose_frame(struct screen *screen, const uint32_t *cells,
+                                             uint32_t n, bool keyframe, bool kept,
+                                             const struct ag_compose_style *style,
+                                             uint32_t sparse_below)
+{
+    struct stages *s = screen->stages;
+    assert_true(n <= MAX_LISTED);
+    load(screen, screen->list, &n, 4);
+    if (n > 0) {
+        struct ag_error err = { 0 };
+        TEST_OK(ag_buffer_load(s->gpu, screen->list, 4, cells, 4 * n, &err), err);
+    }
+    struct ag_mask mask = { .cells = screen->list, .offset = 4, .count = screen->list,
+                            .max_cells = n };
+    struct ag_compose_job job = { .input = screen->input, .history = screen->history,
+                                  .mask = screen->panel, .mask_kept = kept,
+                                  .stats = screen->stats, .style = *style,
+                                  .sparse_below = sparse_below };
+    struct ag_cmd *cmd = test_gpu_begin(s->gpu);
+    ag_planner_record(s->planner, cmd, &mask, keyframe, &job.plan);
+    ag_cmd_barrier(cmd);
+    ag_compositor_record(s->compositor, cmd, &job);
+    test_gpu_finish(s->gpu, cmd);
+    struct ag_compose_stats stats;
+    test_gpu_read(s->gpu, screen->stats, &stats, sizeof(stats));
+    return stats;
+}
+
+// Runs of frames on whatever paths, with changing masks, styles, palettes and tables: history, mask
+// panel and error sum are those of the reference, which knows nothing of paths and draws the panel
+// anew each time. (Defect 8 of the first viewer: the panel differed by path.)
+static void test_paths_agree(void **state)
+{
+    (void)state;
+    struct stages s;
+    open_stages(&s);
+    struct test_random random = { 31 };
+    uint32_t taken[AG_PATH_COUNT] = { 0 };
+    for (uint32_t run = 0; run < 60; run++) {
+        struct test_plan_case c;
+        test_plan_random(&random, &c);
+        uint32_t width = c.setup.width, height = c.setup.height;
+        struct ag_error err = { 0 };
+        TEST_OK(ag_planner_configure(s.planner, &c.setup, &err), err);
+        struct screen screen;
+        open_screen(&screen, &s, width, height);
+        uint8_t *history = ag_alloc(screen.bytes), *panel = ag_alloc(screen.bytes);
+        uint8_t *got = ag_alloc(screen.bytes);
+        struct ag_compose_style style = { .blend_alpha = 0.38f };
+        for (uint32_t frame = 0; frame < 12; frame++) {
+            if (test_random_below(&random, 4) == 0) {
+                style.style = (enum ag_mask_style)test_random_below(&random, 4);
+                style.palette = test_random_below(&random, 2);
+                style.output = (enum ag_output_mode)(test_random_below(&random, 6) == 0);
+            }
+            if (test_random_below(&random, 6) == 0) { // same size, other tables
+                c.setup.geometry = (enum ag_geometry)test_random_below(&random, 3);
+                TEST_OK(ag_planner_configure(s.planner, &c.setup, &err), err);
+            }
+            style.psnr = test_random_below(&random, 3) != 0;
+            style.dispatch = (enum ag_dispatch)test_random_below(&random, 3);
+            uint32_t n = test_random_below(&random, 3) ? test_random_below(&random, 8) : 0;
+            uint32_t cells[8] = { 0 };
+            for (uint32_t i = 0; i < n; i++) {
+                cells[i] = test_random_below(&random, c.setup.layout.cells);
+            }
+            bool keyframe = test_random_below(&random, 8) == 0;
+            uint8_t *input = test_random_frame(&random, width, height);
+            load(&screen, screen.input, input, screen.bytes);
+            struct ag_compose_stats stats =
+                compose_frame(&screen, cells, n, keyframe, frame > 0, &style,
+                              test_random_below(&random, 2) * width * height / 2);
+
+            struct ag_ref_plan plan;
+            ag_ref_plan(&c.setup, cells, n, &plan);
+            struct ag_ref_compose compose = { width, height, c.setup.cell_scale, style, keyframe };
+            uint64_t error = ag_ref_compose(&compose, &plan, input, history, panel);
+            test_gpu_read(s.gpu, screen.history, got, screen.bytes);
+            assert_memory_equal(got, history, screen.bytes);
+            test_gpu_read(s.gpu, screen.panel, got, screen.bytes);
+            assert_memory_equal(got, panel, screen.bytes);
+            if (style.psnr) {
+                assert_int_equal(stats.error_low | (uint64_t)stats.error_high << 32, error);
+            }
+            assert_true(stats.path < AG_PATH_COUNT);
+            assert_int_equal(stats.path == AG_PATH_KEYFRAME, keyframe);
+            taken[stats.path]++;
+            ag_ref_plan_free(&plan);
+            ag_free(input);
+        }
+        ag_free(history);
+        ag_free(panel);
+        ag_free(got);
+        close_screen(&screen);
+    }
+    for (uint32_t i = 0; i < AG_PATH_COUNT; i++) {
+        assert_true(taken[i] > 0);
+    }
+    close_stages(&s);
+}
+
+// Which pixels the cells of a plan cover, from their rectangles.
+static uint8_t *cover_map(const struct ag_planner_setup *setup, const uint32_t *cells, uint32_t n)
+{
+    uint8_t *map = ag_alloc((size_t)setup->width * setup->height);
+    for (uint32_t i = 0; i < n; i++) {
+        struct ag_rect r = ag_cell_rect(&setup->layout, cells[i], setup->width, setup->height, 1);
+        for (uint32_t y = r.y0; y < r.y1; y++) {
+            memset(map + (size_t)y * setup->width + r.x0, 1, r.x1 - r.x0);
+        }
+    }
+    return map;
+}
+
+static void check_forced(struct screen *screen, const char *name, uint32_t width, uint32_t height,
+                         const uint8_t *input, const uint8_t *old)
+{
+    struct stages *s = screen->stages;
+    struct ag_error err = { 0 };
+    struct ag_forced forced;
+    TEST_OK(ag_forced_open(name, &forced, &err), err);
+    struct ag_planner_setup setup = { width, height, forced.layout, AG_GEOMETRY_DEDUPLICATED, 1 };
+    TEST_OK(ag_planner_configure(s->planner, &setup, &err), err);
+    uint8_t *map = cover_map(&setup, forced.cells, forced.n), *got = ag_alloc(screen->bytes);
+    uint32_t covered = 0;
+    for (size_t i = 0; i < (size_t)width * height; i++) {
+        covered += map[i];
+    }
+    uint64_t panel = 0;
+    for (int dispatch = AG_DISPATCH_AUTO; dispatch <= AG_DISPATCH_DENSE; dispatch++) {
+        struct ag_compose_style style = { .blend_alpha = 0.38f, .psnr = true,
+                                          .dispatch = (enum ag_dispatch)dispatch };
+        load(screen, screen->history, old, screen->bytes);
+        struct ag_compose_stats stats = compose_frame(screen, forced.cells, forced.n, false,
+                                                      dispatch > 0, &style, UINT32_MAX);
+        enum ag_path expected = dispatch == AG_DISPATCH_DENSE ? AG_PATH_DENSE : AG_PATH_SPARSE;
+        if (dispatch == AG_DISPATCH_AUTO && covered == width * height) {
+            expected = AG_PATH_COPY;
+        }
+        assert_int_equal(stats.path, expected);
+        test_gpu_read(s->gpu, screen->history, got, screen->bytes);
+        for (size_t i = 0; i < (size_t)width * height; i++) {
+            if (memcmp(got + 4 * i, (map[i] ? input : old) + 4 * i, 4) != 0) {
+                fail_msg("%s %ux%u, dispatch %d: pixel %zu", name, width, height, dispatch, i);
+            }
+        }
+        test_gpu_read(s->gpu, screen->panel, got, screen->bytes);
+        uint64_t hash = ag_hash(AG_HASH_SEED, got, screen->bytes);
+        assert_true(dispatch == 0 || hash == panel);
+        panel = hash;
+    }
+    ag_free(map);
+    ag_free(got);
+    ag_forced_close(&forced);
+}
+
+// Every forced mask at every kind of size on every path: masked pixels are the input's, others the
+// history's, byte for byte; where the union is the whole frame, that is a copy.
+static void test_forced_masks(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[][2] = { { 7, 5 }, { 64, 36 }, { 720, 1280 }, { 1024, 1024 },
+                                         { 1280, 720 }, { 1920, 1080 }, { 3840, 2160 } };
+    static const char *const names[] = { "tiny-sparse", "multiscale", "coarse-dense",
+                                         "checkerboard-16", "checkerboard-32", "dense-grid-64",
+                                         "dense-grid-196", "redundant-full-frame", "empty",
+                                         "overlap", "all-model-tokens", "random-30%",
+                                         "full-frame" };
+    struct stages s;
+    open_stages(&s);
+    for (size_t i = 0; i < AG_COUNT(sizes); i++) {
+        uint32_t width = sizes[i][0], height = sizes[i][1];
+        struct test_random random = { (uint32_t)i };
+        uint8_t *input = test_random_frame(&random, width, height);
+        uint8_t *old = test_random_frame(&random, width, height);
+        struct screen screen;
+        open_screen(&screen, &s, width, height);
+        load(&screen, screen.input, input, screen.bytes);
+        for (size_t k = 0; k < AG_COUNT(names); k++) {
+            check_forced(&screen, names[k], width, height, input, old);
+        }
+        close_screen(&screen);
+        ag_free(input);
+        ag_free(old);
+    }
+    close_stages(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),   cmocka_unit_test(test_random),
         cmocka_unit_test(test_blend),     cmocka_unit_test(test_error_sum),
-        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_history),   cmocka_unit_test(test_paths_agree),
+        cmocka_unit_test(test_forced_masks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,10 @@
 // changes the output mode makes the next frame a keyframe.
 // With geometry `effective`, scale-rows draws `overlay`: projected cells have no scale of their
 // own.
+//
+// Dispatch: a frame is composed by one of the paths of compose.comp. `auto` decides on the GPU, from
+// the area of the plan. Which one it was comes back late, in the statistics. The pictures
+// and the error sum are the same on every path.
 // Thread-safety: render thread.
 #ifndef AUTOGAZE_COMPOSITOR_H
 #define AUTOGAZE_COMPOSITOR_H
@@ -23,20 +27,24 @@ struct ag_compose_style {
     uint32_t palette;               // 0: S6.4, 1: colour-blind safe
     float blend_alpha;              // 0..1; 0.38 by default (the caller's job)
     bool psnr;                      // sum squared errors of output against input
+    enum ag_dispatch dispatch;      // 0: auto
 };
 struct ag_compose_job {
     const struct ag_buffer *input;  // RGBA8 [height][width]
     struct ag_buffer *history;      // RGBA8, read and written
-    struct ag_buffer *mask;         // RGBA8 mask panel, written whole; NULL: not wanted
-    struct ag_buffer *stats;        // struct ag_compose_stats at stats_offset, written if
-                                    // style.psnr; may be NULL if not
+    struct ag_buffer *mask;         // RGBA8 mask panel; NULL: not wanted
+    bool mask_kept;                 // it still shows what the last job of this compositor drew
+                                    // into it; then only what differs is drawn
+    struct ag_buffer *stats;        // struct ag_compose_stats at stats_offset
     uint64_t stats_offset;
     struct ag_plan plan;
     struct ag_compose_style style;
+    uint32_t sparse_below;          // `auto`: plans of fewer pixels take the sparse path
 };
 // Integer sum over R, G, B of all pixels, 64 bit in two words; PSNR = 10 log10(255^2 * 3WH / sum).
 struct ag_compose_stats {
-    uint32_t error_low, error_high;
+    uint32_t error_low, error_high; // written if style.psnr
+    uint32_t path;                  // enum ag_path
 };
 void ag_compositor_record(struct ag_compositor *c, struct ag_cmd *cmd,
                           const struct ag_compose_job *job); // [stage COMPOSE]

@@ -53,6 +53,7 @@ struct ag_config {
     int palette;
     double blend_alpha, cell_scale;
     int keyframe_interval;       // 0: never
+    int dispatch;                // enum ag_dispatch
     const char *force_mask;      // NULL: none
     // picture
     struct ag_size window_size;

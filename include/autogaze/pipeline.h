@@ -57,6 +57,7 @@ struct ag_live {
     uint32_t keyframe_interval;
     int latency;                   // enum ag_latency
     bool psnr;
+    int dispatch;                  // enum ag_dispatch
 };
 struct ag_live ag_pipeline_get_live(const struct ag_pipeline *p);
 // false: not possible here (the error says why); nothing has changed then.
@@ -67,6 +68,11 @@ void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused);
 bool ag_pipeline_paused(const struct ag_pipeline *p);
 void ag_pipeline_step(struct ag_pipeline *p); // paused: the next tick takes one frame
 bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *err);
+
+// Rectangles and row spans of a report's plan (S5.5), computed here and now on the CPU: for captures
+// and the end of a run, not for every frame. The report's arrays must still be valid.
+struct ag_plan_spans ag_pipeline_spans(const struct ag_pipeline *p,
+                                       const struct ag_frame_report *r);
 
 // Facts for HUD and summary. Pointers inside stay valid while the pipeline lives.
 void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out);

@@ -56,8 +56,16 @@ struct ag_plan_stats {
     uint32_t keyframe;           // 1: the whole frame replaces the history
     uint32_t per_grid[AG_MAX_GRIDS]; // kept cells a grid (`effective`: by finest contributor)
     uint32_t chosen, repaired;   // cells from the mask source, cells added by repair
-    uint32_t path;               // 0 keyframe, 1 sparse, 2 dense, 3 full copy
+    uint32_t path;               // enum ag_path; known to the compositor, not to the planner
 };
+
+enum ag_dispatch { AG_DISPATCH_AUTO, AG_DISPATCH_SPARSE, AG_DISPATCH_DENSE };
+enum ag_path { AG_PATH_KEYFRAME, AG_PATH_SPARSE, AG_PATH_DENSE, AG_PATH_COPY, AG_PATH_COUNT };
+static inline const char *ag_path_name(uint32_t path)
+{
+    static const char *const names[] = { "keyframe", "sparse", "dense", "copy" };
+    return path < AG_PATH_COUNT ? names[path] : "?";
+}
 
 // Rectangles and row spans of S5.5 for reports; on request only.
 struct ag_plan_spans {

@@ -43,6 +43,8 @@ struct ag_plan {
     const struct ag_buffer *column;    // uint32 [width]: x-segment of a pixel column
     const struct ag_buffer *row;       // uint32 [height]
     const struct ag_buffer *segments;  // uint32 [n_y][n_x], see shaders/interface/plan_args.h
+    const struct ag_buffer *before;    // segments of the plan before, cut alike; NULL: there is none
+    uint64_t serial;                   // 1, 2, ...: which plan of this planner it is
     const struct ag_buffer *edges;     // pixel edges of the segments: [n_x+1] then [n_y+1]
     uint32_t n_x, n_y, width, height;
     uint32_t n_grids;

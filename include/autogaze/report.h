@@ -76,7 +76,7 @@ struct ag_stats_snapshot {
     uint32_t in_flight_max;
     struct ag_series_stats unaccounted; // 1 - accounted/latency, a frame
     struct ag_cost cost_last, cost_ema, cost_run;
-    uint64_t path_counts[4];
+    uint64_t path_counts[AG_PATH_COUNT];
     double fps;                    // frames / sum of intervals
     uint64_t gaze_hash;            // FNV-1a over frame id, slots and ids of every measured frame
 };
@@ -104,6 +104,8 @@ struct ag_run_info {
     struct ag_phases startup;      // where it went
     uint64_t host_bytes;           // peak resident set: drivers and libraries included
     uint64_t own_bytes;            // peak of our allocator
+    struct ag_plan_stats last_plan;         // of the last frame ...
+    struct ag_plan_spans last_spans;        // ... with its rectangles and row spans (S5.5)
     bool complete;                 // false: interrupted
 };
 // Summary JSON (docs/perf-summary.md). AG_ERR_OUTPUT if it cannot be written.

@@ -1,10 +1,18 @@
 // Input + history + plan -> history (the output panel), mask panel, squared error; one pass over
 // the picture. What the cells say about a pixel is the word of its segment. The variant `quad`
 // makes four pixels of a row at once, for widths that are multiples of four.
+//
+// A frame takes one of these paths, chosen here from the plan's area; all make the same pictures:
+//   dense   the mask panel is drawn whole
+//   sparse  the mask panel is drawn only where a cell is or, a frame ago, was
+//   copy    the union is the whole frame: the input goes into the history
+// On all of them the history is written only where it changes, and read only where the error sum
+// needs it or four pixels change in part.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 
 #include "interface/compose_args.h"
+#include "interface/plan_args.h"
 #include "interface/segment_args.h"
 
 #ifdef QUAD
@@ -19,6 +27,7 @@ const uint PARTS = 1;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 1) const uint VARIANT = 0;
+layout(constant_id = 2) const uint ROWS = 1; // pixels, one below the other, that an invocation makes
 
 layout(push_constant, std430) uniform Push { compose_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer Input { PIXELS source[]; };
@@ -30,6 +39,8 @@ layout(std430, set = 0, binding = 5) readonly buffer Segments { uint segments[];
 layout(std430, set = 0, binding = 6) readonly buffer Palettes { uint palettes[]; };
 layout(std430, set = 0, binding = 7) writeonly buffer Stats { uint stats[]; };
 layout(std430, set = 0, binding = 8) buffer Total { uint low, high, groups; } total;
+layout(std430, set = 0, binding = 9) readonly buffer Shown { uint shown[]; };
+layout(std430, set = 0, binding = 10) readonly buffer Plan { plan_stats plan; };
 
 shared uint error_of_group;
 
@@ -75,18 +86,37 @@ uint output_pixel(uint pixel, uint old, uint word)
     return (word & SEGMENT_UPDATED) != 0 ? pixel : old;
 }
 
-// Returns the squared error if it is asked for. The history is read and written only where it
-// matters.
-uint compose(uint at, PIXELS words, PIXELS colours)
+// Whether a bit is set in any of the words.
+bool any_set(PIXELS words, uint bit)
+{
+    uint all = 0;
+    for (uint i = 0; i < PARTS; i++) {
+        all |= PART(words, i);
+    }
+    return (all & bit) != 0;
+}
+
+bool all_set(PIXELS words, uint bit)
+{
+    uint all = bit;
+    for (uint i = 0; i < PARTS; i++) {
+        all &= PART(words, i);
+    }
+    return all != 0;
+}
+
+// Returns the squared error if it is asked for. `draws`: the mask panel is written. Input and
+// history are read and written only where it matters.
+uint compose(uint at, PIXELS words, PIXELS colours, bool draws)
 {
     const bool blends = (VARIANT & COMPOSE_FULL_BLEND) != 0;
     const bool wanted = (VARIANT & COMPOSE_ERROR) != 0;
-    uint updated = 0;
-    for (uint i = 0; i < PARTS; i++) {
-        updated += PART(words, i) & SEGMENT_UPDATED;
+    bool updates = any_set(words, SEGMENT_UPDATED);
+    if (!(blends || wanted || updates || draws)) {
+        return 0;
     }
     PIXELS pixels = source[at], old = pixels, panel, result;
-    if (!blends && updated < PARTS && (wanted || updated > 0)) {
+    if (!blends && (wanted || updates) && !all_set(words, SEGMENT_UPDATED)) {
         old = history[at];
     }
     uint error = 0;
@@ -96,13 +126,55 @@ uint compose(uint at, PIXELS words, PIXELS colours)
         PART(result, i) = output_pixel(pixel, PART(old, i), word);
         error += squared_error(pixel, PART(result, i));
     }
-    if ((VARIANT & COMPOSE_MASK) != 0) {
+    if (draws) {
         mask[at] = panel;
     }
-    if (blends || updated > 0) {
+    if (blends || updates) {
         history[at] = result;
     }
     return wanted ? error : 0;
+}
+
+// ROWS pixels (or quads), one below the other: a segment is many rows high as a rule, so its word
+// is read once.
+uint compose_column(uint x, uint y0, uint width, bool sparse)
+{
+    uint error = 0, last = 0xffffffffu;
+    PIXELS segment = column[x], words = PIXELS(0), colours = PIXELS(0);
+    bool draws = (VARIANT & COMPOSE_MASK) != 0;
+    for (uint y = y0; y < min(y0 + ROWS, args.height); y++) {
+        if (row[y] != last) {
+            last = row[y];
+            PIXELS before = PIXELS(0);
+            for (uint i = 0; i < PARTS; i++) {
+                uint at = last * args.n_x + PART(segment, i);
+                PART(words, i) = segments[at];
+                PART(colours, i) = drawn_colour(PART(words, i));
+                if ((VARIANT & COMPOSE_MASK) != 0 && sparse && args.mask_known != 0) {
+                    PART(before, i) = shown[at];
+                }
+            }
+            if ((VARIANT & COMPOSE_MASK) != 0 && sparse && args.mask_known != 0) {
+                draws = any_set(words | before, SEGMENT_COVERED);
+            }
+        }
+        error += compose(y * width + x, words, colours, draws);
+    }
+    return error;
+}
+
+uint choose_path()
+{
+    if (args.keyframe != 0) {
+        return PLAN_PATH_KEYFRAME;
+    }
+    if (args.dispatch != COMPOSE_AUTO) {
+        return args.dispatch == COMPOSE_SPARSE ? PLAN_PATH_SPARSE : PLAN_PATH_DENSE;
+    }
+    uint pixels = plan.pixels;
+    return pixels == args.width * args.height ? PLAN_PATH_COPY
+           : pixels < args.sparse_below       ? PLAN_PATH_SPARSE
+                                              : PLAN_PATH_DENSE;
 }
 
 // 64-bit sum in two words. The last workgroup hands it over and leaves zeros for the next picture.
@@ -118,8 +190,8 @@ void add_error(uint error)
     uint n = gl_NumWorkGroups.x * gl_NumWorkGroups.y;
     if (atomicAdd(total.groups, 1) == n - 1) {
         memoryBarrierBuffer();
-        stats[args.error_at] = atomicExchange(total.low, 0);
-        stats[args.error_at + 1] = atomicExchange(total.high, 0);
+        stats[args.stats_at] = atomicExchange(total.low, 0);
+        stats[args.stats_at + 1] = atomicExchange(total.high, 0);
         atomicExchange(total.groups, 0);
     }
 }
@@ -130,22 +202,15 @@ void main()
         error_of_group = 0;
     }
     barrier();
-    uint x = gl_GlobalInvocationID.x, y0 = gl_WorkGroupID.y * COMPOSE_ROWS;
-    uint width = args.width / PARTS;
-    if (x < width) {
-        // A segment is many rows high as a rule: its word is read once.
-        uint error = 0, last = 0xffffffffu;
-        PIXELS segment = column[x], words = PIXELS(0), colours = PIXELS(0);
-        for (uint y = y0; y < min(y0 + COMPOSE_ROWS, args.height); y++) {
-            if (row[y] != last) {
-                last = row[y];
-                for (uint i = 0; i < PARTS; i++) {
-                    PART(words, i) = segments[last * args.n_x + PART(segment, i)];
-                    PART(colours, i) = drawn_colour(PART(words, i));
-                }
-            }
-            error += compose(y * width + x, words, colours);
-        }
+    uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    uint index = group * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+    uint width = args.width / PARTS, y0 = index / width * ROWS;
+    uint path = choose_path();
+    if (index == 0) {
+        stats[args.stats_at + 2] = path;
+    }
+    if (y0 < args.height) {
+        uint error = compose_column(index % width, y0, width, path == PLAN_PATH_SPARSE);
         if (error != 0) {
             atomicAdd(error_of_group, error);
         }

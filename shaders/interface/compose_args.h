@@ -13,8 +13,10 @@
 // Palettes: four fills, then four borders, as pixels.
 #define COMPOSE_PALETTE_WORDS 8u
 
-// An invocation makes COMPOSE_ROWS pixels, one below the other.
-#define COMPOSE_ROWS 8u
+// enum ag_dispatch
+#define COMPOSE_AUTO 0u
+#define COMPOSE_SPARSE 1u
+#define COMPOSE_DENSE 2u
 
 // A mask style in numbers: a covered pixel is blended with its colour, of any other one the bits
 // `keep` stay; then the bits `set` are set.
@@ -25,9 +27,12 @@ struct compose_args {
     U32 keep, set;
     F32 mask_blend[2];       // weights of picture and colour in the mask panel
     F32 output_blend[2];     // of picture and white in the output of full-blend
-    U32 error_at;            // first word of struct ag_compose_stats
+    U32 stats_at;            // first word of struct ag_compose_stats
+    U32 keyframe, dispatch;
+    U32 sparse_below;        // COMPOSE_AUTO: plans of fewer pixels take the sparse path
+    U32 mask_known;          // 1: the mask panel shows the plan in `shown`, in this style
 };
-ABI_SIZE(compose_args, 44);
+ABI_SIZE(compose_args, 60);
 
 // ag_cell_units of a cell as large as its place.
 #define ROWS_CELL_UNIT 4096u

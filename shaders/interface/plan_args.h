@@ -11,8 +11,11 @@
 #define PLAN_NATIVE 1u
 #define PLAN_EFFECTIVE 2u
 
+// How a frame is composed (enum ag_path).
 #define PLAN_PATH_KEYFRAME 0u
+#define PLAN_PATH_SPARSE 1u
 #define PLAN_PATH_DENSE 2u
+#define PLAN_PATH_COPY 3u
 
 // Same words as struct ag_plan_stats.
 struct plan_stats {

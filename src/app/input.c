@@ -71,7 +71,7 @@ static void set_live(struct window *w, const struct ag_live *live)
     }
 }
 
-enum mode { MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT };
+enum mode { MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT, MODE_DISPATCH };
 
 static void next_mode(struct window *w, int mode)
 {
@@ -88,6 +88,9 @@ static void next_mode(struct window *w, int mode)
         break;
     case MODE_OUTPUT:
         live.output = (live.output + 1) % (AG_OUTPUT_FULL_BLEND + 1);
+        break;
+    case MODE_DISPATCH:
+        live.dispatch = (live.dispatch + 1) % (AG_DISPATCH_DENSE + 1);
         break;
     }
     set_live(w, &live);
@@ -199,6 +202,7 @@ static const struct key keys[] = {
     { SDLK_g, 0, false, "G", "mask geometry", next_mode, MODE_GEOMETRY },
     { SDLK_m, 0, false, "M", "mask style", next_mode, MODE_STYLE },
     { SDLK_v, 0, false, "V", "output: interframe, full-blend", next_mode, MODE_OUTPUT },
+    { SDLK_d, 0, false, "D", "dispatch: auto, sparse, dense", next_mode, MODE_DISPATCH },
     { SDLK_k, 0, false, "K", "keyframe now", keyframe, 0 },
     { SDLK_c, 0, false, "C", "reset the model's context", reset_context, 0 },
     { SDLK_h, 0, false, "H", "HUD: off, compact, stages, gaze", next_page, 0 },

@@ -161,6 +161,10 @@ bool session_finish(struct session *s, bool complete, struct ag_error *err)
     session_collect(s);
     ag_pipeline_info(s->pipeline, &info);
     info.counters = difference(info.counters, s->before);
+    if (s->reported) { // nothing was composed since: the last report's arrays are valid
+        info.last_plan = s->last.plan;
+        info.last_spans = ag_pipeline_spans(s->pipeline, &s->last);
+    }
     info.startup_ns = s->startup_ns;
     info.startup = s->startup;
     info.complete = complete;

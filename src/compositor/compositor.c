@@ -4,12 +4,24 @@
 #include <math.h>
 
 #include "interface/compose_args.h"
+#include "interface/plan_args.h"
 
 AG_SHADERS(compositor);
 
 _Static_assert(ROWS_CELL_UNIT == AG_CELL_UNIT, "shaders and host agree on the cell unit");
 
-#define GROUP_SIZE 64
+_Static_assert((int)COMPOSE_AUTO == (int)AG_DISPATCH_AUTO &&
+                   (int)COMPOSE_SPARSE == (int)AG_DISPATCH_SPARSE &&
+                   (int)COMPOSE_DENSE == (int)AG_DISPATCH_DENSE &&
+                   (int)PLAN_PATH_SPARSE == (int)AG_PATH_SPARSE &&
+                   (int)PLAN_PATH_COPY == (int)AG_PATH_COPY,
+               "shaders and host number the paths alike");
+
+// Hardware hides the latency of memory with many invocations, a software device pays for each.
+#define GROUP_SIZE 256
+#define HARDWARE_ROWS 2
+#define SOFTWARE_ROWS 8
+#define MAX_GROUPS 32768 // on one axis
 #define ROWS_TILE_X 16
 #define ROWS_TILE_Y 16
 
@@ -25,7 +37,14 @@ struct ag_compositor {
     struct ag_kernel *rows;
     struct ag_buffer *palettes; // [palette][fill 4, border 4], pixels
     struct ag_buffer *total;    // of the error sum; zeros between pictures
-    struct ag_buffer *none;     // stands in where a kernel writes nothing
+    struct ag_buffer *none;     // stands in where a kernel reads or writes nothing
+    uint32_t n_rows;            // that an invocation of `compose` makes
+    struct {                    // what the mask panel shows
+        const struct ag_buffer *panel;
+        uint64_t plan;          // serial
+        uint32_t set;           // bits of a pixel without cells
+        bool blank;             // where there are none, it shows nothing but these
+    } shown;
 };
 
 static uint32_t pixel(const uint8_t *colour, float factor)
@@ -55,7 +74,8 @@ static bool make_kernels(struct ag_compositor *c, struct ag_gpu *gpu, struct ag_
     static const char *const names[2] = { "compose", "compose.quad" };
     for (uint32_t i = 0; i < 2 * COMPOSE_VARIANTS; i++) {
         struct ag_kernel_params compose = { &ag_shaders_compositor, names[i / COMPOSE_VARIANTS],
-                                            AG_CONSTANTS(GROUP_SIZE, i % COMPOSE_VARIANTS) };
+                                            AG_CONSTANTS(GROUP_SIZE, i % COMPOSE_VARIANTS,
+                                                         c->n_rows) };
         struct ag_kernel **kernel = &c->compose[i / COMPOSE_VARIANTS][i % COMPOSE_VARIANTS];
         *kernel = ag_kernel_create(gpu, &compose, err);
         if (!*kernel) {
@@ -71,6 +91,7 @@ static bool make_kernels(struct ag_compositor *c, struct ag_gpu *gpu, struct ag_
 struct ag_compositor *ag_compositor_create(struct ag_gpu *gpu, struct ag_error *err)
 {
     struct ag_compositor *c = ag_alloc(sizeof(*c));
+    c->n_rows = ag_gpu_get_info(gpu)->software ? SOFTWARE_ROWS : HARDWARE_ROWS;
     c->palettes = ag_buffer_create(gpu, AG_MEM_DEVICE,
                                    AG_COUNT(palettes) * COMPOSE_PALETTE_WORDS * 4,
                                    "compositor/palettes", err);
@@ -129,6 +150,7 @@ static void record_compose(struct ag_compositor *c, struct ag_cmd *cmd,
     const struct ag_plan *plan = &job->plan;
     const struct ag_compose_style *style = &job->style;
     bool opaque = style->style == AG_STYLE_OVERLAY || style->style == AG_STYLE_SCALE_ROWS;
+    bool blank = style->style != AG_STYLE_IMAGE_OVERLAY;
     float alpha = clamp_alpha(style->blend_alpha), mask_alpha = opaque ? 1.0f : alpha;
     struct compose_args args = {
         .width = plan->width,
@@ -137,19 +159,34 @@ static void record_compose(struct ag_compositor *c, struct ag_cmd *cmd,
         .palette = style->palette * COMPOSE_PALETTE_WORDS,
         .mask_blend = { 1.0f - mask_alpha, mask_alpha },
         .output_blend = { 1.0f - alpha, alpha },
-        .keep = style->style == AG_STYLE_IMAGE_OVERLAY ? 0xffffffffu : 0,
+        .keep = blank ? 0 : 0xffffffffu,
         .set = opaque ? 0xff000000u : 0,
-        .error_at = (uint32_t)(job->stats_offset / 4),
+        .stats_at = (uint32_t)(job->stats_offset / 4),
+        .keyframe = plan->keyframe,
+        .dispatch = style->dispatch,
+        .sparse_below = job->sparse_below,
     };
+    args.mask_known = mask && job->mask_kept && blank && plan->before && c->shown.blank &&
+                      c->shown.panel == job->mask && c->shown.plan + 1 == plan->serial &&
+                      c->shown.set == args.set;
+    if (job->mask) { // scale-rows draw theirs behind this and leave nothing to go on from
+        c->shown.panel = job->mask;
+        c->shown.plan = plan->serial;
+        c->shown.set = args.set;
+        c->shown.blank = mask && blank;
+    }
     uint32_t variant = (mask ? COMPOSE_MASK : 0) | (style->psnr ? COMPOSE_ERROR : 0) |
                        (style->output == AG_OUTPUT_FULL_BLEND ? COMPOSE_FULL_BLEND : 0);
     bool quad = plan->width % 4 == 0;
+    uint32_t columns = quad ? plan->width / 4 : plan->width;
+    uint32_t groups = AG_DIV_UP(columns * AG_DIV_UP(plan->height, c->n_rows), GROUP_SIZE);
+    uint32_t x = AG_MIN(groups, (uint32_t)MAX_GROUPS);
     ag_dispatch(cmd, c->compose[quad][variant],
                 AG_BIND({ job->input }, { job->history }, { mask ? job->mask : c->none },
                         { plan->column }, { plan->row }, { plan->segments }, { c->palettes },
-                        { style->psnr ? job->stats : c->none }, { c->total }),
-                &args, sizeof(args), AG_DIV_UP(quad ? plan->width / 4 : plan->width, GROUP_SIZE),
-                AG_DIV_UP(plan->height, COMPOSE_ROWS), 1);
+                        { job->stats }, { c->total },
+                        { args.mask_known ? plan->before : plan->segments }, { plan->stats }),
+                &args, sizeof(args), x, AG_DIV_UP(groups, x), 1);
 }
 
 void ag_compositor_record(struct ag_compositor *c, struct ag_cmd *cmd,

@@ -59,6 +59,7 @@ static const struct option options[] = {
     { "cell-scale", NUMBER, AT(cell_scale), "X", "1", 0.01, 16, .help = "grows or shrinks every cell about its centre" },
     { "output", CHOICE, AT(output), "NAME", "interframe", .choices = "interframe full-blend", .help = "what the output panel shows" },
     { "keyframe-interval", INTEGER, AT(keyframe_interval), "N", "0", 0, 1000000, .help = "update everything every N frames, 0 = never" },
+    { "dispatch", CHOICE, AT(dispatch), "NAME", "auto", .choices = "auto sparse dense", .help = "how frames are composed; all give the same pictures, auto decides on the GPU" },
     { "force-mask", TEXT, AT(force_mask), "CASE", .help = "a fixed mask instead of the mask source: tiny-sparse, multiscale, coarse-dense, checkerboard-N, dense-grid-64, dense-grid-196, redundant-full-frame, empty, overlap, all-model-tokens, random-P%, full-frame" },
 
     { .help = "Picture" },

@@ -640,7 +640,9 @@ static void draw_labels(struct pen *p, const struct ag_view *view)
     label(p, &view->label[0], "Input", detail);
     snprintf(detail, sizeof(detail), "%s%s%s", d->style, d->geometry[0] ? " · " : "", d->geometry);
     label(p, &view->label[1], "Mask", detail);
-    label(p, &view->label[2], "Output", d->output);
+    snprintf(detail, sizeof(detail), "%s%s%s", d->output, d->has_report ? " · " : "",
+             d->has_report ? ag_path_name(d->report.plan.path) : "");
+    label(p, &view->label[2], "Output", detail);
 }
 
 static void draw_status(struct pen *p, const struct ag_view *view, bool has_help)

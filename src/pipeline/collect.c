@@ -125,6 +125,7 @@ static void read_metrics(const struct ag_pipeline *p, const char *data, struct a
     const struct ag_compose_stats *error = (const void *)(data + p->offsets.compose);
     const struct ag_canvas_stats *canvas = (const void *)(data + p->offsets.canvas);
     uint64_t pixels = (uint64_t)r->width * r->height;
+    r->plan.path = error->path;
     r->gaze_ratio = r->keyframe ? NAN : (double)r->plan.pixels / (double)pixels;
     if (r->has_psnr) {
         r->psnr_db = ag_psnr_db((uint64_t)error->error_high << 32 | error->error_low, 3 * pixels);
@@ -204,6 +205,23 @@ static void collect(struct ag_pipeline *p, struct slot *s)
     if (p->job) {
         infer_cpu_collected(p, s);
     }
+}
+
+struct ag_plan_spans ag_pipeline_spans(const struct ag_pipeline *p,
+                                       const struct ag_frame_report *r)
+{
+    struct ag_planner_setup setup = {
+        .width = r->width,
+        .height = r->height,
+        .layout = r->layout,
+        .geometry = p->live.geometry,
+        .cell_scale = (float)p->config.cell_scale,
+    };
+    struct ag_ref_plan plan;
+    ag_ref_plan(&setup, r->cells, r->n_cells, &plan);
+    struct ag_plan_spans spans = ag_ref_plan_spans(&plan, r->width, r->height, setup.cell_scale);
+    ag_ref_plan_free(&plan);
+    return spans;
 }
 
 void collect_poll(struct ag_pipeline *p)

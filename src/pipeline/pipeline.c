@@ -21,6 +21,7 @@ static struct ag_live initial_settings(const struct ag_config *c)
         .keyframe_interval = (uint32_t)c->keyframe_interval,
         .latency = c->latency,
         .psnr = c->psnr,
+        .dispatch = c->dispatch,
     };
 }
 
@@ -32,6 +33,7 @@ struct ag_pipeline *ag_pipeline_create(const struct ag_log *log, const struct ag
     p->config = *config;
     p->gpu = gpu;
     p->live = initial_settings(config);
+    p->sparse_below = UINT32_MAX;
     p->startup.last_ns = ag_now_ns();
     if (!pipeline_open_source(p, err)) {
         goto fail;
@@ -278,6 +280,7 @@ static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
                              .input = p->rgba[now],
                              .history = p->history,
                              .mask = p->mask,
+                             .mask_kept = true,
                              .stats = s->stats,
                              .stats_offset = 0,
                              .plan = *plan,
@@ -287,7 +290,9 @@ static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
                                  .palette = p->live.palette,
                                  .blend_alpha = p->live.blend_alpha,
                                  .psnr = p->live.psnr,
+                                 .dispatch = (enum ag_dispatch)p->live.dispatch,
                              },
+                             .sparse_below = p->sparse_below,
                          });
     if (p->inferable) {
         ag_canvas_record(p->painter, cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);

@@ -127,6 +127,7 @@ struct ag_pipeline {
     // --- settings
     struct ag_live live;
     bool reconfigure;                // sizes or layout changed
+    uint32_t sparse_below;           // pixels: crossover of the dispatch paths
 
     // --- frames in flight and reports
     struct slot slot[FRAMES_IN_FLIGHT];

@@ -42,7 +42,10 @@ struct ag_planner {
     struct ag_buffer *grids;       // struct plan_grid: drawn [8], input [8]
     struct ag_buffer *sources;     // `effective`, see plan_args.h
     struct ag_buffer *contributor; // `effective`: uint32 [drawn cells], grid that colours it
-    struct ag_buffer *column, *row, *edges, *ranges, *segments;
+    struct ag_buffer *column, *row, *edges, *ranges;
+    struct ag_buffer *segments[2]; // of this plan and the one before, by turns
+    uint64_t plans;                // recorded, of all configurations
+    bool first;                    // of this one
 };
 
 struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err)
@@ -96,7 +99,8 @@ fail:
 static void destroy_tables(struct ag_planner *p)
 {
     struct ag_buffer **buffers[] = { &p->grids,  &p->sources, &p->contributor, &p->column,
-                                     &p->row,    &p->edges,   &p->ranges,      &p->segments };
+                                     &p->row,    &p->edges,   &p->ranges,
+                                     &p->segments[0], &p->segments[1] };
     for (size_t i = 0; i < AG_COUNT(buffers); i++) {
         ag_buffer_destroy(p->gpu, buffers[i]);
     }
@@ -254,10 +258,12 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
     uint64_t range = sizeof(struct segment_range);
     p->ranges = make_pair(p, "planner/ranges", x.ranges, n * x.n * range, y.ranges,
                           n * y.n * range, err);
-    p->segments = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
+    p->segments[0] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
+    p->segments[1] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
+    p->first = true;
     ag_axis_free(&x);
     ag_axis_free(&y);
-    return p->column && p->row && p->edges && p->ranges && p->segments;
+    return p->column && p->row && p->edges && p->ranges && p->segments[0] && p->segments[1];
 }
 
 bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *setup,
@@ -307,7 +313,10 @@ static void record_collect(struct ag_planner *p, struct ag_cmd *cmd, const struc
 void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
                        bool keyframe, struct ag_plan *out)
 {
-    assert(p->segments); // configured
+    assert(p->segments[0] && p->segments[1]); // configured
+    struct ag_buffer *segments = p->segments[++p->plans % 2];
+    struct ag_buffer *before = p->first ? NULL : p->segments[(p->plans + 1) % 2];
+    p->first = false;
     struct segment_args args = {
         .n_x = p->n_x,
         .n_y = p->n_y,
@@ -328,7 +337,7 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
     }
     ag_dispatch(cmd, p->segments_kernel,
                 AG_BIND({ p->grids }, { p->ranges }, { p->edges }, { p->kept },
-                        { p->contributor ? p->contributor : p->none }, { p->segments },
+                        { p->contributor ? p->contributor : p->none }, { segments },
                         { p->stats }),
                 &args, sizeof(args), x, y, 1);
     ag_cmd_stage_end(cmd);
@@ -339,7 +348,9 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
         .grids = p->grids,
         .column = p->column,
         .row = p->row,
-        .segments = p->segments,
+        .segments = segments,
+        .before = before,
+        .serial = p->plans,
         .edges = p->edges,
         .n_x = p->n_x,
         .n_y = p->n_y,

@@ -110,7 +110,7 @@ void ag_stats_add(struct ag_stats *s, const struct ag_frame_report *r)
     double alpha = s->params.ema_alpha;
     o->frames++;
     o->keyframes += r->keyframe;
-    o->path_counts[r->plan.path & 3]++;
+    o->path_counts[r->plan.path % AG_PATH_COUNT]++;
     s->layout = r->layout;
     average_add(&o->gaze_ratio, r->gaze_ratio, alpha);
     if (r->has_psnr && !r->keyframe) {

@@ -146,6 +146,12 @@ static void mask(cJSON *root, const struct ag_run_info *run, const struct ag_sta
     average(j, "in_flight", &s->in_flight);
     number(j, "in_flight_max", s->in_flight_max);
     number(j, "in_flight_limit", run->in_flight_limit);
+    cJSON *last = cJSON_AddObjectToObject(j, "last");
+    number(last, "cells", run->last_plan.selected);
+    number(last, "kept", run->last_plan.kept);
+    number(last, "rects", run->last_spans.rects);
+    number(last, "row_spans", run->last_spans.spans);
+    number(last, "pixels", run->last_plan.pixels);
 }
 
 static void cost(cJSON *root, const struct ag_stats_snapshot *s)
@@ -177,9 +183,8 @@ static void counters(cJSON *root, const struct ag_run_info *run, const struct ag
     number(j, "driver_and_libraries_bytes",
            run->host_bytes > run->own_bytes ? (double)(run->host_bytes - run->own_bytes) : 0);
     j = cJSON_AddObjectToObject(root, "paths");
-    static const char *const paths[] = { "keyframe", "sparse", "dense", "full" };
-    for (size_t i = 0; i < AG_COUNT(paths); i++) {
-        number(j, paths[i], (double)s->path_counts[i]);
+    for (uint32_t i = 0; i < AG_PATH_COUNT; i++) {
+        number(j, ag_path_name(i), (double)s->path_counts[i]);
     }
 }
 

@@ -89,6 +89,11 @@ void ag_summary_print(const struct ag_run_info *run, const struct ag_stats_snaps
                "saved in a ViT-B/16\n", "against dense", c->dense, c->finest, c->reduction,
                c->encoder_gflop_saved);
     }
+    printf("%-18s", "paths");
+    for (uint32_t i = 0; i < AG_PATH_COUNT; i++) {
+        printf("%s %s %" PRIu64, i ? "," : "", ag_path_name(i), s->path_counts[i]);
+    }
+    printf("\n");
     stage_rows(&s->timing);
     if (s->unaccounted.samples) {
         printf("%-12s %.1f %% of the latency explained by stages and waits (%.1f %% or more in 95 %% "

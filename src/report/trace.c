@@ -99,9 +99,8 @@ void ag_trace_add(struct ag_trace *t, const struct ag_frame_report *r)
     if (r->has_gaze) {
         gaze(o, &r->gaze);
     }
-    static const char *const paths[] = { "keyframe", "sparse", "dense", "full" };
     ag_output_printf(o, "\"selected\":%u,\"kept\":%u,\"pixels\":%u,\"path\":\"%s\",",
-                     r->plan.selected, r->plan.kept, r->plan.pixels, paths[r->plan.path & 3]);
+                     r->plan.selected, r->plan.kept, r->plan.pixels, ag_path_name(r->plan.path));
     cells(o, r);
     number(o, "gaze_ratio", r->gaze_ratio);
     if (r->has_psnr) {
