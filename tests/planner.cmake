@@ -8,3 +8,6 @@ ag_test(compositor MODULES compositor shaders_compositor ${planner} SOURCES ${ma
 ag_test(canvas MODULES compositor shaders_compositor ${planner} SOURCES ${masks} LABELS gpu)
 ag_test(patch_diff MODULES mask shaders_mask reference gpu timing base
         SOURCES ${CMAKE_SOURCE_DIR}/src/source/pattern.c LABELS gpu)
+ag_test(repair MODULES mask shaders_mask ${planner}
+        SOURCES ${CMAKE_SOURCE_DIR}/src/source/pattern.c ${CMAKE_SOURCE_DIR}/src/compositor/psnr.c
+        LABELS gpu)

@@ -26,7 +26,7 @@ struct ag_grid {
 };
 struct ag_layout {
     uint32_t n_grids;
-    struct ag_grid grid[AG_MAX_GRIDS]; // ascending cols
+    struct ag_grid grid[AG_MAX_GRIDS]; // ascending cols; the last may be coarser (repair)
     uint32_t cells;              // total
     uint32_t extent_width, extent_height; // pixels that the grids span; 0: the picture's
     uint32_t tile_cols, tile_rows; // tiles whose grids these are, side by side; 0: one

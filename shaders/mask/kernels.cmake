@@ -1,1 +1,1 @@
-ag_shaders(mask diff select)
+ag_shaders(mask diff select errors worst)

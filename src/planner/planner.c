@@ -136,7 +136,9 @@ static bool check_layout(const struct ag_layout *layout, struct ag_error *err)
     uint64_t first = 0;
     for (uint32_t g = 0; g < layout->n_grids; g++) {
         const struct ag_grid *grid = &layout->grid[g];
-        bool coarser = g > 0 && grid->cols < layout->grid[g - 1].cols;
+        // The last grid may be coarser: that of the repaired cells, drawn over the others.
+        bool last = g + 1 == layout->n_grids;
+        bool coarser = g > 0 && !last && grid->cols < layout->grid[g - 1].cols;
         if (grid->cols < 1 || grid->rows < 1 || grid->cols > MAX_AXIS_CELLS ||
             grid->rows > MAX_AXIS_CELLS || grid->first != first || grid->colour > 3 || coarser) {
             return ag_fail(err, AG_ERR_INPUT,

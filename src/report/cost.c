@@ -13,10 +13,10 @@ double ag_vit_gflop(double n)
 struct ag_cost ag_cost_of(double tokens, const struct ag_layout *layout)
 {
     struct ag_cost c = { .tokens = tokens };
-    if (layout->n_grids) {
-        const struct ag_grid *finest = &layout->grid[layout->n_grids - 1];
-        c.dense = layout->cells;
-        c.finest = finest->cols * finest->rows;
+    for (uint32_t g = 0; g < layout->n_grids; g++) {
+        uint32_t cells = layout->grid[g].cols * layout->grid[g].rows;
+        c.dense += cells;
+        c.finest = AG_MAX(c.finest, cells);
     }
     c.reduction = tokens > 0 ? c.finest / tokens : INFINITY;
     c.encoder_gflop_saved = ag_vit_gflop(c.finest) - ag_vit_gflop(tokens);
