@@ -7,7 +7,9 @@
 #include "autogaze/base.h"
 #include "autogaze/log.h"
 
-enum ag_mask_kind { AG_MASK_AUTOGAZE, AG_MASK_PATCH_DIFF, AG_MASK_COUNT };
+enum ag_mask_kind {
+    AG_MASK_AUTOGAZE, AG_MASK_PATCH_DIFF, AG_MASK_CANVAS_DIFF, AG_MASK_COUNT
+};
 enum ag_backend { AG_BACKEND_AUTO, AG_BACKEND_VULKAN, AG_BACKEND_CPU };
 enum ag_latency { AG_LATENCY_AUTO, AG_LATENCY_SYNC, AG_LATENCY_ASYNC };
 enum ag_context_choice { AG_CHOOSE_CONTEXT_AUTO, AG_CHOOSE_CONTEXT_FRAMES, AG_CHOOSE_CONTEXT_CANVAS };
@@ -47,6 +49,8 @@ struct ag_config {
     double quality_db;           // NAN: unset
     int patch_diff_grid;
     double patch_diff_threshold;
+    double repair_db;            // NAN: off
+    int repair_cells;            // a frame at most
     int latency, backend, precision;
     // masks
     int geometry, style, output; // enums of plan.h

@@ -40,7 +40,7 @@ uint32_t ag_ref_patch_diff(const struct ag_patch_diff_setup *setup, const uint8_
 //
 // Worst first: by the cell's error sum, equal ones by number. Nothing is left to the host.
 #define AG_ERROR_GRID 14
-#define AG_ERROR_CELLS 196
+#define AG_ERROR_CELLS AG_MAX_REPAIRED
 struct ag_cell_errors;
 struct ag_cell_errors *ag_cell_errors_create(struct ag_gpu *gpu, struct ag_error *err);
 void ag_cell_errors_destroy(struct ag_gpu *gpu, struct ag_cell_errors **e);

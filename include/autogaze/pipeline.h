@@ -50,6 +50,9 @@ struct ag_live {
     int mask_source;               // enum ag_mask_kind
     float threshold;               // of the model; AG_NO_THRESHOLD: off
     float patch_threshold;
+    float canvas_diff_db;
+    float repair_db;               // NAN: off
+    uint32_t repair_cells;         // a frame at most
     uint32_t max_tokens;           // 0: the model's budget
     int geometry, style, output;   // enums of plan.h
     uint32_t palette;

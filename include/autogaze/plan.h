@@ -16,6 +16,7 @@
 
 #define AG_MAX_GRIDS 8
 #define AG_MAX_CELLS 65536       // over all grids of a layout
+#define AG_MAX_REPAIRED 196      // cells that repair can add to a frame
 #define AG_CELL_NONE 0xffffffffu // a pad in a cell list
 
 struct ag_grid {

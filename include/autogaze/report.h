@@ -24,6 +24,9 @@ struct ag_frame_report {
     struct ag_plan_stats plan;
     const uint32_t *cells;         // selected cells, ascending, [n_cells]
     uint32_t n_cells;
+    bool repair;                   // plan.repaired cells were added to plan.chosen ones ...
+    bool repair_limited;           // ... and more would have been, but for the limit
+    uint32_t repaired[AG_MAX_REPAIRED]; // worst first, [plan.repaired]
     bool has_gaze;                 // the model ran for this very frame
     struct ag_gaze gaze;           // ids in selection order, losses, rounds
     double gaze_ratio;             // plan.pixels / (width*height); NAN on keyframes
@@ -70,6 +73,8 @@ struct ag_average {                // +inf and NaN samples never enter mean or E
 };
 struct ag_stats_snapshot {
     uint64_t frames, keyframes, chunk_starts;
+    uint64_t repair_limited;       // frames in which the limit of repair was reached
+    struct ag_average repaired;    // cells a frame, over the frames of a run with repair
     struct ag_average gaze_ratio, psnr, model_psnr, tokens, rounds, mask_age_ms;
     struct ag_timing_snapshot timing;
     struct ag_average bytes_uploaded, bytes_read_back, in_flight;
@@ -92,6 +97,8 @@ struct ag_run_info {
     char model[64], context[16], backend[32], precision[8], latency[8], mask_source[48];
     double threshold, quality_db;  // NAN: off / not an RMSE model
     uint32_t budget;
+    double repair_db;              // NAN: off
+    uint32_t repair_cells;         // a frame at most
     uint32_t width, height;
     uint64_t output_hash;
     uint64_t produced, dropped, duplicates; // source frames; duplicates = frames inferred twice

@@ -37,16 +37,18 @@ static const struct option options[] = {
     { "allow-protocols", TEXT, AT(allow_protocols), "LIST", .help = "protocols a URL may use, e.g. file,http,tcp" },
 
     { .help = "Mask source" },
-    { "mask-source", CHOICE, AT(mask_source), "NAME", "autogaze", .choices = "autogaze patch-diff", .help = "who chooses what is updated" },
+    { "mask-source", CHOICE, AT(mask_source), "NAME", "autogaze", .choices = "autogaze patch-diff canvas-diff", .help = "who chooses what is updated" },
     { "model", TEXT, AT(model), "NAME", "open-gaze", .help = "open-gaze, nvidia or a folder with config.json and model.safetensors" },
     { "temporal-context", CHOICE, AT(context), "NAME", "auto", .choices = "auto frames canvas", .help = "what the model remembers; auto: what its config says" },
     { "frames-per-clip", INTEGER, AT(frames_per_clip), "N", "0", 0, 4096, .help = "horizon of context `frames`, 0 = the model's" },
     { "stream-policy", CHOICE, AT(policy), "NAME", "auto", .choices = "auto chunk slide unbounded", .help = "when context `frames` is full; auto: chunk for files, slide for live input" },
     { "max-tokens", INTEGER, AT(max_tokens), "N", "0", 0, 65535, .help = "gaze tokens a frame at most, 0 = the model's budget" },
     { "task-loss", TEXT, AT(task_loss), "X", "model", .help = "stop when the predicted loss is at most X; off: never; model: what its config says" },
-    { "quality-db", NUMBER, AT(quality_db), "DB", "nan", 0, 120, .help = "the same as a PSNR target, for models whose loss is an RMSE" },
+    { "quality-db", NUMBER, AT(quality_db), "DB", "nan", 0, 120, .help = "the same as a PSNR target, for models whose loss is an RMSE; the target of canvas-diff" },
     { "patch-diff-grid", INTEGER, AT(patch_diff_grid), "N", "14", 1, 255, .help = "cells a side of patch-diff" },
     { "patch-diff-threshold", NUMBER, AT(patch_diff_threshold), "X", "0.15", 0, 100, .help = "mean change of a cell above which it is updated" },
+    { "repair", NUMBER, AT(repair_db), "DB|off", "off", 0, 120, .help = "update what the mask source missed as well: cells whose PSNR would stay below DB" },
+    { "repair-cells", INTEGER, AT(repair_cells), "N", "24", 0, 196, .help = "cells a frame that --repair adds at most, worst first" },
     { "latency", CHOICE, AT(latency), "MODE", "auto", .choices = "auto sync async", .help = "sync: a frame waits for its own mask; async: it takes the newest one (headless: sync)" },
     { "backend", CHOICE, AT(backend), "NAME", "auto", .choices = "auto vulkan cpu", .help = "where the model runs; auto: vulkan on hardware, cpu on software devices" },
     { "precision", CHOICE, AT(precision), "NAME", "auto", .choices = "auto f32 f16", .help = "of the model's weights and cache on the GPU" },
@@ -138,6 +140,12 @@ static bool parse_size(const char *text, struct ag_size *out)
     return true;
 }
 
+// A number whose default is "off": NAN in the struct.
+static bool can_be_off(const struct option *o)
+{
+    return o->type == NUMBER && o->initial && strcmp(o->initial, "off") == 0;
+}
+
 static bool set_number(const struct option *o, double *out, const char *text, struct ag_error *err)
 {
     char *end;
@@ -145,8 +153,9 @@ static bool set_number(const struct option *o, double *out, const char *text, st
     double v = strtod(text, &end);
     bool integer = o->type != INTEGER || v == floor(v);
     if (end == text || *end || errno || !isfinite(v) || !integer || v < o->min || v > o->max) {
-        return ag_fail(err, AG_ERR_USAGE, "--%s: '%s' is not %s from %g to %g", o->name, text,
-                       o->type == INTEGER ? "a whole number" : "a number", o->min, o->max);
+        return ag_fail(err, AG_ERR_USAGE, "--%s: '%s' is not %s from %g to %g%s", o->name, text,
+                       o->type == INTEGER ? "a whole number" : "a number", o->min, o->max,
+                       can_be_off(o) ? " or off" : "");
     }
     *out = v;
     return true;
@@ -164,6 +173,10 @@ static bool set_value(struct ag_config *c, const struct option *o, const char *t
         *(int *)field(c, o) = (int)v;
         return true;
     case NUMBER:
+        if (can_be_off(o) && strcmp(text, "off") == 0) {
+            *(double *)field(c, o) = NAN;
+            return true;
+        }
         return set_number(o, field(c, o), text, err);
     case TEXT:
         if (!*text) {
@@ -299,6 +312,11 @@ static bool check(const struct ag_config *c, struct ag_error *err)
                            c->task_loss);
         }
     }
+    if (!isnan(c->repair_db) && c->cell_scale < 1) {
+        return ag_fail(err, AG_ERR_USAGE,
+                       "--repair needs cells that fill their places: --cell-scale of at least 1, "
+                       "found %g", c->cell_scale);
+    }
     if (c->n_files && strcmp(c->source, "auto") != 0 && strcmp(c->source, "video") != 0 &&
         strcmp(c->source, "image") != 0) {
         return ag_fail(err, AG_ERR_USAGE, "--source %s takes no file, found '%s'", c->source,
@@ -410,7 +428,11 @@ bool ag_config_describe(const struct ag_config *c, int index, const char **name,
             snprintf(value, size, "%d", *(const int *)p);
             break;
         case NUMBER:
-            snprintf(value, size, "%.9g", *(const double *)p);
+            if (can_be_off(o) && isnan(*(const double *)p)) {
+                snprintf(value, size, "off");
+            } else {
+                snprintf(value, size, "%.9g", *(const double *)p);
+            }
             break;
         case TEXT:
             snprintf(value, size, "%s", *(const char *const *)p ? *(const char *const *)p : "");

@@ -4,13 +4,16 @@
 #include <math.h>
 #include <string.h>
 
+#define REPAIR_BYTES (AG_REPAIR_CELLS_AT + 4 * AG_ERROR_CELLS)
+
 void collect_layout(struct ag_pipeline *p)
 {
     struct offsets *o = &p->offsets;
     o->plan = 0;
     o->compose = 256;
     o->canvas = 512;
-    o->selected = 768;
+    o->repair = 768;
+    o->selected = AG_ALIGN_UP(o->repair + REPAIR_BYTES, 256);
     o->selected_bytes = AG_DIV_UP(p->layout.cells, 32) * sizeof(uint32_t);
     o->gaze = AG_ALIGN_UP(o->selected + o->selected_bytes, 256);
     o->gaze_bytes = 0;
@@ -120,6 +123,16 @@ static uint32_t list_cells(const uint32_t *bits, uint32_t cells, uint32_t *out)
     return n;
 }
 
+static void read_repair(const struct ag_pipeline *p, const char *data, struct ag_frame_report *r)
+{
+    struct ag_repair_header header;
+    memcpy(&header, data + p->offsets.repair, sizeof(header));
+    memcpy(r->repaired, data + p->offsets.repair + AG_REPAIR_CELLS_AT, sizeof(r->repaired));
+    r->plan.chosen = header.chosen;
+    r->plan.repaired = header.added;
+    r->repair_limited = header.beyond > header.added;
+}
+
 static void read_metrics(const struct ag_pipeline *p, const char *data, struct ag_frame_report *r)
 {
     const struct ag_compose_stats *error = (const void *)(data + p->offsets.compose);
@@ -181,6 +194,9 @@ static void collect(struct ag_pipeline *p, struct slot *s)
     ag_buffer_invalidate(p->gpu, s->readback);
     const char *data = s->readback->data;
     memcpy(&r->plan, data + p->offsets.plan, sizeof(r->plan));
+    if (s->repair) {
+        read_repair(p, data, r);
+    }
     r->cells = k->cells;
     r->n_cells = list_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
     if (s->gpu_gaze) {

@@ -9,7 +9,7 @@
 float inference_threshold(const struct ag_config *config, const struct ag_model *model,
                           struct ag_error *err)
 {
-    if (!isnan(config->quality_db)) {
+    if (!isnan(config->quality_db) && config->mask_source != AG_MASK_CANVAS_DIFF) {
         if (model->config.loss_unit != AG_LOSS_RMSE) {
             ag_fail(err, AG_ERR_USAGE,
                     "--quality-db needs a model whose loss is an RMSE (task_loss_unit); '%s' has "
@@ -27,6 +27,17 @@ float inference_threshold(const struct ag_config *config, const struct ag_model 
     return model->config.default_threshold;
 }
 
+// The model's own target where it has one, so that the two can be compared.
+static float canvas_diff_target(const struct ag_config *config, float threshold,
+                                const struct ag_model *model)
+{
+    if (!isnan(config->quality_db)) {
+        return (float)config->quality_db;
+    }
+    bool db = model->config.loss_unit == AG_LOSS_RMSE && !isnan(threshold) && threshold > 0;
+    return db ? AG_CLAMP((float)ag_db_from_threshold(threshold), 0.0f, 120.0f) : 30.0f;
+}
+
 uint32_t inference_budget(const struct ag_pipeline *p)
 {
     uint32_t cells = p->model->config.cells;
@@ -39,16 +50,40 @@ static bool forced(const struct ag_pipeline *p)
     return p->has_forced;
 }
 
-void inference_layout(const struct ag_pipeline *p, struct ag_layout *out)
+static void mask_layout(const struct ag_pipeline *p, struct ag_layout *out)
 {
     const struct ag_model_config *m = &p->model->config;
+    uint32_t grid = p->live.mask_source == AG_MASK_PATCH_DIFF ? (uint32_t)p->config.patch_diff_grid
+                                                              : AG_ERROR_GRID;
     if (forced(p)) {
         *out = p->forced.layout;
-    } else if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
-        ag_layout_from_sides(&(uint32_t){ (uint32_t)p->config.patch_diff_grid }, 1, out);
-    } else {
+    } else if (p->live.mask_source == AG_MASK_AUTOGAZE) {
         ag_layout_from_sides(m->scale_grid, m->n_scales, out);
+    } else {
+        ag_layout_from_sides(&grid, 1, out);
     }
+}
+
+// Full-blend keeps no history that could be repaired.
+bool inference_repairs(const struct ag_pipeline *p)
+{
+    return !isnan(p->live.repair_db) && p->live.output == AG_OUTPUT_INTERFRAME;
+}
+
+bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_error *err)
+{
+    struct ag_layout own;
+    mask_layout(p, &own);
+    if (!inference_repairs(p)) {
+        *out = own;
+        return true;
+    }
+    if (!ag_repair_layout(&own, out, &p->repair_first)) {
+        return ag_fail(err, AG_ERR_USAGE,
+                       "--repair needs %d cells more than this mask's %u, the limit is %d: use a "
+                       "coarser grid", AG_ERROR_CELLS, own.cells, AG_MAX_CELLS);
+    }
+    return true;
 }
 
 static bool create_backend(struct ag_pipeline *p, struct ag_error *err)
@@ -114,8 +149,11 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
             return false;
         }
     }
+    p->live.canvas_diff_db = canvas_diff_target(c, p->live.threshold, p->model);
     p->patch_diff = ag_patch_diff_create(p->gpu, err);
-    return p->patch_diff && create_backend(p, err);
+    p->canvas_diff = ag_cell_errors_create(p->gpu, err);
+    p->repair = ag_cell_errors_create(p->gpu, err);
+    return p->patch_diff && p->canvas_diff && p->repair && create_backend(p, err);
 }
 
 void inference_destroy(struct ag_pipeline *p)
@@ -126,6 +164,8 @@ void inference_destroy(struct ag_pipeline *p)
     ag_cpu_model_destroy(&p->cpu);
     ag_gpu_model_destroy(p->gpu, &p->gpu_model);
     ag_patch_diff_destroy(p->gpu, &p->patch_diff);
+    ag_cell_errors_destroy(p->gpu, &p->canvas_diff);
+    ag_cell_errors_destroy(p->gpu, &p->repair);
     if (p->has_forced) {
         ag_forced_close(&p->forced);
     }
@@ -140,7 +180,13 @@ bool inference_configure(struct ag_pipeline *p, struct ag_error *err)
         .grid = (uint32_t)p->config.patch_diff_grid,
     };
     memcpy(setup.std, p->model->preprocess.std, sizeof(setup.std));
-    return ag_patch_diff_configure(p->patch_diff, &setup, err);
+    struct ag_cell_errors_setup canvas_diff = { .width = p->width, .height = p->height };
+    struct ag_cell_errors_setup repair = canvas_diff;
+    repair.first = p->repair_first;
+    repair.max_chosen = p->layout.cells;
+    return ag_patch_diff_configure(p->patch_diff, &setup, err) &&
+           ag_cell_errors_configure(p->canvas_diff, &canvas_diff, err) &&
+           ag_cell_errors_configure(p->repair, &repair, err);
 }
 
 void inference_reset(struct ag_pipeline *p)
@@ -267,6 +313,14 @@ bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd
         ag_patch_diff_record(p->patch_diff, *cmd, p->previous_id ? p->rgba[!now] : NULL,
                              p->rgba[now], p->live.patch_threshold, mask);
         ag_cmd_barrier(*cmd); // the planner reads the list
+        mask->frame_id = s->report.frame_id;
+        *has_mask = true;
+        return true;
+    }
+    if (p->live.mask_source == AG_MASK_CANVAS_DIFF) {
+        ag_canvas_diff_record(p->canvas_diff, *cmd, p->history_valid ? p->history : NULL,
+                              p->rgba[now], p->live.canvas_diff_db, mask);
+        ag_cmd_barrier(*cmd);
         mask->frame_id = s->report.frame_id;
         *has_mask = true;
         return true;

@@ -16,8 +16,13 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
         return ag_fail(err, AG_ERR_USAGE, "the mask is forced to '%s': start without --force-mask",
                        p->config.force_mask);
     }
-    if (live->mask_source != p->live.mask_source || live->geometry != p->live.geometry) {
-        p->reconfigure = true;
+    if (!isnan(live->repair_db) && p->config.cell_scale < 1) {
+        return ag_fail(err, AG_ERR_USAGE, "cells of --cell-scale %g cannot repair: they do not "
+                       "fill their places", p->config.cell_scale);
+    }
+    if (live->mask_source != p->live.mask_source || live->geometry != p->live.geometry ||
+        isnan(live->repair_db) != isnan(p->live.repair_db) || live->output != p->live.output) {
+        p->reconfigure = true; // the layout of cells changes
     }
     if (live->mask_source != p->live.mask_source) {
         inference_reset(p); // context `frames` has missed frames meanwhile; a canvas has not
@@ -73,6 +78,11 @@ struct ag_quality ag_pipeline_quality(const struct ag_pipeline *p)
     if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
         return (struct ag_quality){ .value = p->live.patch_threshold, .min = 0, .max = 2, .step = 0.01 };
     }
+    if (p->live.mask_source == AG_MASK_CANVAS_DIFF) {
+        return (struct ag_quality){
+            .db = true, .value = p->live.canvas_diff_db, .min = 15, .max = 60, .step = 1
+        };
+    }
     bool off = isnan(p->live.threshold);
     if (p->model->config.loss_unit == AG_LOSS_RMSE) {
         double db = off ? 60 : ag_db_from_threshold(p->live.threshold);
@@ -91,6 +101,8 @@ bool ag_pipeline_set_quality(struct ag_pipeline *p, double value, struct ag_erro
     value = AG_CLAMP(value, q.min, q.max);
     if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
         p->live.patch_threshold = (float)value;
+    } else if (p->live.mask_source == AG_MASK_CANVAS_DIFF) {
+        p->live.canvas_diff_db = (float)value;
     } else {
         p->live.threshold = q.db ? ag_threshold_from_db(value) : (float)value;
     }
@@ -138,6 +150,12 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
     } else if (p->has_forced) {
         snprintf(out->mask_source, sizeof(out->mask_source), "forced %.40s", p->config.force_mask);
     } else {
-        snprintf(out->mask_source, sizeof(out->mask_source), "patch-diff");
+        bool canvas = p->live.mask_source == AG_MASK_CANVAS_DIFF;
+        snprintf(out->mask_source, sizeof(out->mask_source), canvas ? "canvas-diff" : "patch-diff");
+        if (canvas) {
+            out->quality_db = p->live.canvas_diff_db;
+        }
     }
+    out->repair_db = p->live.repair_db;
+    out->repair_cells = p->live.repair_cells;
 }

@@ -12,6 +12,8 @@ static struct ag_live initial_settings(const struct ag_config *c)
     return (struct ag_live){
         .mask_source = c->mask_source,
         .patch_threshold = (float)c->patch_diff_threshold,
+        .repair_db = (float)c->repair_db,
+        .repair_cells = (uint32_t)c->repair_cells,
         .max_tokens = (uint32_t)c->max_tokens,
         .geometry = c->geometry,
         .style = c->style,
@@ -129,7 +131,9 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
 
 static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
 {
-    inference_layout(p, &p->layout);
+    if (!inference_layout(p, &p->layout, err)) {
+        return false;
+    }
     struct ag_planner_setup plan = {
         .width = p->width,
         .height = p->height,
@@ -216,7 +220,8 @@ static const char *mask_name(struct ag_pipeline *p)
         snprintf(p->mask_name, sizeof(p->mask_name), "forced %.50s", p->config.force_mask);
         return p->mask_name;
     }
-    return p->live.mask_source == AG_MASK_PATCH_DIFF ? "patch-diff" : "autogaze";
+    static const char *const names[] = { "autogaze", "patch-diff", "canvas-diff" };
+    return names[p->live.mask_source];
 }
 
 static bool keyframe_due(struct ag_pipeline *p)
@@ -253,6 +258,7 @@ static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_
     s->composed_value = UINT64_MAX; // whatever comes before it belongs to the frame
     s->done_ns = s->own_gpu_ns = s->own_queue_ns = 0;
     s->model_waits = false;
+    s->repair = s->report.repair = inference_repairs(p) && !s->report.keyframe;
     struct ag_gpu_counters c = ag_gpu_get_counters(p->gpu);
     s->uploaded = c.bytes_uploaded;
     s->read_back = c.bytes_read_back;
@@ -269,6 +275,21 @@ static bool record_input(struct ag_pipeline *p, struct ag_cmd *cmd, const struct
         ag_preprocess_record_input(p->preprocess, cmd, p->rgba[now], p->input[now], 0);
     }
     return true;
+}
+
+// Mask -> plan; with repair a second one, of the chosen cells and what they leave too wrong.
+static void record_plan(struct ag_pipeline *p, struct ag_cmd *cmd, const struct slot *s,
+                        const struct ag_mask *mask, struct ag_plan *plan)
+{
+    ag_planner_record(p->planner, cmd, mask, s->report.keyframe, plan);
+    if (s->repair) {
+        struct ag_mask all;
+        ag_cmd_barrier(cmd);
+        ag_repair_record(p->repair, cmd, p->history, p->rgba[p->composed & 1], plan,
+                         p->live.repair_db, p->live.repair_cells, &all);
+        ag_cmd_barrier(cmd);
+        ag_planner_record(p->planner, cmd, &all, false, plan);
+    }
 }
 
 static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slot *s,
@@ -310,6 +331,10 @@ static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
     ag_cmd_copy(cmd, s->readback, o->compose, s->stats, 0, sizeof(struct ag_compose_stats));
     ag_cmd_copy(cmd, s->readback, o->canvas, s->stats, 256, sizeof(struct ag_canvas_stats));
     ag_cmd_copy(cmd, s->readback, o->selected, plan->selected, 0, o->selected_bytes);
+    if (s->repair) {
+        ag_cmd_copy(cmd, s->readback, o->repair, ag_cell_errors_list(p->repair), 0,
+                    AG_REPAIR_CELLS_AT + 4 * AG_ERROR_CELLS);
+    }
     if (s->gpu_gaze) {
         uint64_t bytes;
         const struct ag_buffer *results = ag_gpu_model_results(p->gpu_model, &bytes);
@@ -341,7 +366,7 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
     if (p->async && s->report.mask_frame_id == p->current.frame_id) {
         s->report.mask_age_ns = frame->capture_ns - p->current.capture_ns;
     }
-    ag_planner_record(p->planner, cmd, has_mask ? &mask : NULL, s->report.keyframe, &plan);
+    record_plan(p, cmd, s, has_mask ? &mask : NULL, &plan);
     ag_cmd_barrier(cmd); // composition and canvas both read the plan and do not touch each other
     record_compose(p, cmd, s, &plan);
     record_results(p, cmd, s, &plan);

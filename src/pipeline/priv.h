@@ -26,6 +26,7 @@ struct slot {
     struct ag_buffer *host_cells;    // UPLOAD: count, cells; forced masks and the CPU back end
     struct ag_frame_report report;   // what the host knows
     bool gpu_gaze;                   // readback holds a results block
+    bool repair;                     // ... and the list of repaired cells
     uint32_t *ids;                   // CPU back end: its gaze
     float *losses;
     uint64_t composed_value;         // timeline value of the submission that composes
@@ -37,7 +38,7 @@ struct slot {
 
 // Where the parts of a slot's readback buffer start (bytes).
 struct offsets {
-    uint64_t plan, compose, canvas, selected, gaze, size;
+    uint64_t plan, compose, canvas, repair, selected, gaze, size;
     uint64_t selected_bytes, gaze_bytes;
 };
 
@@ -68,6 +69,8 @@ struct ag_pipeline {
     struct ag_compositor *compositor;
     struct ag_canvas *painter;
     struct ag_patch_diff *patch_diff;
+    struct ag_cell_errors *canvas_diff, *repair;
+    uint32_t repair_first;           // number of the first cell that repair can add
     struct ag_forced forced;
     bool has_forced;
 
@@ -146,10 +149,11 @@ bool pipeline_open_source(struct ag_pipeline *p, struct ag_error *err);
 // inference.c: everything between model input and cell list.
 bool inference_create(struct ag_pipeline *p, struct ag_error *err);
 void inference_destroy(struct ag_pipeline *p);
-// Layout of the cells that the current mask source names.
-void inference_layout(const struct ag_pipeline *p, struct ag_layout *out);
+// Layout of the cells that the current mask source names and repair can add.
+bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_error *err);
 bool inference_configure(struct ag_pipeline *p, struct ag_error *err); // picture size changed
 void inference_reset(struct ag_pipeline *p); // the stream's past is gone
+bool inference_repairs(const struct ag_pipeline *p); // cells are added to every mask
 // Records (and for the CPU back end runs) the mask of the frame in `s`. *cmd may be submitted and
 // begun anew. *mask stays untouched when there is none.
 bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,

@@ -47,6 +47,7 @@ void ag_stats_reset(struct ag_stats *s)
         .gaze_ratio = empty, .psnr = empty, .model_psnr = empty, .tokens = empty, .rounds = empty,
         .mask_age_ms = empty, .bytes_uploaded = empty, .bytes_read_back = empty,
         .in_flight = empty,
+        .repaired = empty,
         .gaze_hash = AG_HASH_SEED,
     };
     s->interval_sum_ns = 0;
@@ -120,7 +121,11 @@ void ag_stats_add(struct ag_stats *s, const struct ag_frame_report *r)
         average_add(&o->model_psnr, r->model_psnr_db, alpha);
     }
     // Tokens of a frame: what the model emitted, or the cells that another source selected.
-    average_add(&o->tokens, r->has_gaze ? r->gaze.valid : r->plan.selected, alpha);
+    average_add(&o->tokens, r->has_gaze ? r->gaze.valid : r->plan.chosen, alpha);
+    if (r->repair) {
+        average_add(&o->repaired, r->plan.repaired, alpha);
+        o->repair_limited += r->repair_limited;
+    }
     if (r->has_gaze) {
         average_add(&o->rounds, r->gaze.rounds, alpha);
         o->chunk_starts += r->gaze.chunk_start;

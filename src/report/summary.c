@@ -140,6 +140,12 @@ static void mask(cJSON *root, const struct ag_run_info *run, const struct ag_sta
     average(j, "rounds", &s->rounds);
     average(j, "gaze_ratio", &s->gaze_ratio);
     average(j, "mask_age_ms", &s->mask_age_ms);
+    if (!isnan(run->repair_db)) {
+        number(j, "repair_db", run->repair_db);
+        number(j, "repair_cells", run->repair_cells);
+    }
+    average(j, "repaired_cells", &s->repaired);
+    number(j, "repair_limited_frames", (double)s->repair_limited);
     number(j, "chunk_starts", (double)s->chunk_starts);
     number(j, "stale_results", (double)run->stale_results);
     number(j, "duplicate_inferences", (double)run->duplicates);

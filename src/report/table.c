@@ -79,11 +79,19 @@ void ag_summary_print(const struct ag_run_info *run, const struct ag_stats_snaps
     }
     psnr_row("PSNR (screen)", &s->psnr);
     psnr_row("PSNR (model)", &s->model_psnr);
+    if (s->repaired.samples) {
+        printf("%-18s mean %.1f cells a frame to %.1f dB, limit of %u reached in %" PRIu64
+               " frames\n", "repair", s->repaired.mean, run->repair_db, run->repair_cells,
+               s->repair_limited);
+    }
     if (s->tokens.samples) {
         const struct ag_cost *c = &s->cost_run;
         printf("%-18s mean %.1f a frame, %.1f a second", "tokens", c->tokens, c->tokens * s->fps);
         if (s->rounds.samples) {
             printf(", %.1f rounds", s->rounds.mean);
+        }
+        if (s->chunk_starts) {
+            printf(", %" PRIu64 " chunks begun", s->chunk_starts);
         }
         printf("\n%-18s %u cells, %u of the finest grid: %.1f x fewer tokens, %.1f GFLOP a frame "
                "saved in a ViT-B/16\n", "against dense", c->dense, c->finest, c->reduction,

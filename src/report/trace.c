@@ -55,6 +55,15 @@ static void cells(struct ag_output *o, const struct ag_frame_report *r)
     ag_output_printf(o, "],");
 }
 
+static void repair(struct ag_output *o, const struct ag_frame_report *r)
+{
+    ag_output_printf(o, "\"chosen\":%u,\"repaired\":[", r->plan.chosen);
+    for (uint32_t i = 0; i < r->plan.repaired; i++) {
+        ag_output_printf(o, "%s%u", i ? "," : "", r->repaired[i]);
+    }
+    ag_output_printf(o, "],\"repair_limited\":%s,", r->repair_limited ? "true" : "false");
+}
+
 static void gaze(struct ag_output *o, const struct ag_gaze *g)
 {
     ag_output_printf(o, "\"rounds\":%u,\"slots\":%u,\"tokens\":%u,\"chunk_start\":%s,\"ids\":[",
@@ -102,6 +111,9 @@ void ag_trace_add(struct ag_trace *t, const struct ag_frame_report *r)
     ag_output_printf(o, "\"selected\":%u,\"kept\":%u,\"pixels\":%u,\"path\":\"%s\",",
                      r->plan.selected, r->plan.kept, r->plan.pixels, ag_path_name(r->plan.path));
     cells(o, r);
+    if (r->repair) {
+        repair(o, r);
+    }
     number(o, "gaze_ratio", r->gaze_ratio);
     if (r->has_psnr) {
         number(o, "psnr_db", r->psnr_db);
