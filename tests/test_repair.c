@@ -55,13 +55,14 @@ static void test_partition(void **state)
     ag_layout_from_sides(&(uint32_t){ AG_ERROR_GRID }, 1, &layout);
     for (size_t s = 0; s < AG_COUNT(sizes); s++) {
         uint32_t w = sizes[s][0], h = sizes[s][1];
+        struct ag_cell_errors_setup setup = { .width = w, .height = h };
         uint8_t *a = grey(w, h, 10), *b = grey(w, h, 10);
         for (uint32_t i = 0; i < w * h; i++) {
             uint64_t errors[CELLS];
             uint32_t cells[CELLS];
             b[4 * i + 1] = 13;
             b[4 * i + 3] = 0; // alpha does not count
-            assert_int_equal(ag_ref_worst_cells(w, h, a, b, NULL, 120, CELLS, errors, cells), 1);
+            assert_int_equal(ag_ref_worst_cells(&setup, a, b, NULL, 120, CELLS, errors, cells), 1);
             assert_int_equal(errors[cells[0]], 9);
             struct ag_rect r = ag_cell_rect(&layout, cells[0], w, h, 1);
             assert_true(r.x0 <= i % w && i % w < r.x1 && r.y0 <= i / w && i / w < r.y1);
@@ -76,6 +77,7 @@ static void test_partition(void **state)
 static void test_order(void **state)
 {
     (void)state;
+    struct ag_cell_errors_setup setup = { .width = 14, .height = 14 };
     uint8_t *a = grey(14, 14, 100), *b = grey(14, 14, 100), covered[196] = { 0 };
     static const uint8_t level[] = { 110, 140, 90, 140, 60, 101 };
     for (uint32_t i = 0; i < AG_COUNT(level); i++) {
@@ -83,12 +85,12 @@ static void test_order(void **state)
     }
     uint64_t errors[CELLS];
     uint32_t cells[CELLS];
-    assert_int_equal(ag_ref_worst_cells(14, 14, a, b, NULL, 120, 4, errors, cells), 6);
+    assert_int_equal(ag_ref_worst_cells(&setup, a, b, NULL, 120, 4, errors, cells), 6);
     static const uint32_t expected[] = { 23, 63, 83, 3 };
     assert_memory_equal(cells, expected, sizeof(expected));
     assert_int_equal(errors[23], 1600);
     covered[63] = 1;
-    assert_int_equal(ag_ref_worst_cells(14, 14, a, b, covered, 120, CELLS, errors, cells), 5);
+    assert_int_equal(ag_ref_worst_cells(&setup, a, b, covered, 120, CELLS, errors, cells), 5);
     assert_int_equal(errors[63], 0);
 
     float db = 27.3f;
@@ -96,9 +98,9 @@ static void test_order(void **state)
     uint32_t root = (uint32_t)floor(sqrt(allowed));
     uint8_t *c = grey(14, 14, 100);
     c[0] = (uint8_t)(100 + root);
-    assert_int_equal(ag_ref_worst_cells(14, 14, a, c, NULL, db, CELLS, errors, cells), 0);
+    assert_int_equal(ag_ref_worst_cells(&setup, a, c, NULL, db, CELLS, errors, cells), 0);
     c[0]++;
-    assert_int_equal(ag_ref_worst_cells(14, 14, a, c, NULL, db, CELLS, errors, cells), 1);
+    assert_int_equal(ag_ref_worst_cells(&setup, a, c, NULL, db, CELLS, errors, cells), 1);
     assert_int_equal(ag_error_target(0), 3u * 65025 * 4096);
     assert_int_equal(ag_error_target(NAN), 0);
     ag_free(a);
@@ -149,7 +151,7 @@ static void check_canvas_diff(struct device *d, uint32_t width, uint32_t height,
                               const uint8_t *b, float db)
 {
     struct ag_error err = { 0 };
-    struct ag_cell_errors_setup setup = { width, height, 0, 0 };
+    struct ag_cell_errors_setup setup = { .width = width, .height = height };
     TEST_OK(ag_cell_errors_configure(d->errors, &setup, &err), err);
     uint64_t bytes = 4ull * width * height, errors[CELLS];
     uint32_t cells[CELLS];
@@ -160,7 +162,7 @@ static void check_canvas_diff(struct device *d, uint32_t width, uint32_t height,
     ag_canvas_diff_record(d->errors, cmd, history, input, db, &mask);
     test_gpu_finish(d->gpu, cmd);
     struct list l = read_list(d, &mask);
-    uint32_t n = ag_ref_worst_cells(width, height, a, b, NULL, db, CELLS, errors, cells);
+    uint32_t n = ag_ref_worst_cells(&setup, a, b, NULL, db, CELLS, errors, cells);
     assert_int_equal(l.header.listed, n);
     assert_int_equal(l.header.added, n);
     assert_int_equal(l.header.beyond, n);
@@ -218,7 +220,7 @@ static void test_gpu_first_frame(void **state)
     ag_free(a);
     ag_free(b);
     struct ag_error err = { 0 };
-    assert_false(ag_cell_errors_configure(d->errors, &(struct ag_cell_errors_setup){ 0, 5, 0, 0 },
+    assert_false(ag_cell_errors_configure(d->errors, &(struct ag_cell_errors_setup){ .height = 5 },
                                           &err));
     assert_int_equal(err.status, AG_ERR_INPUT);
 }
@@ -279,7 +281,7 @@ static void check_repair(struct device *d, struct test_random *random, struct te
     struct ag_mask mask = { .cells = list, .offset = 4, .count = list, .max_cells = 256 }, all;
     struct ag_plan plan;
     TEST_OK(ag_planner_configure(d->planner, &c->setup, &err), err);
-    struct ag_cell_errors_setup setup = { w, h, first, c->setup.layout.cells };
+    struct ag_cell_errors_setup setup = { w, h, c->setup.layout, first };
     TEST_OK(ag_cell_errors_configure(d->errors, &setup, &err), err);
 
     struct ag_cmd *cmd = test_gpu_begin(d->gpu);
@@ -296,7 +298,7 @@ static void check_repair(struct device *d, struct test_random *random, struct te
     uint64_t errors[CELLS];
     uint32_t worst[CELLS];
     uint8_t *covered = cover(c, c->cells, c->n);
-    uint32_t beyond = ag_ref_worst_cells(w, h, a, b, covered, db, limit, errors, worst);
+    uint32_t beyond = ag_ref_worst_cells(&setup, a, b, covered, db, limit, errors, worst);
     uint32_t added = AG_MIN(beyond, limit);
     assert_int_equal(l.header.beyond, beyond);
     assert_int_equal(l.header.added, added);

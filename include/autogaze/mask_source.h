@@ -33,8 +33,8 @@ uint32_t ag_ref_patch_diff(const struct ag_patch_diff_setup *setup, const uint8_
 
 // ---- canvas-diff and repair: cells whose history is too far from the frame ----
 // Both look at the squared error of history against input in the cells of a 14 x 14 grid, R, G and
-// B together, as exact integers. A pixel counts for one cell only: column k of a picture W wide has
-// the pixels [ceil(k W/14), ceil((k+1) W/14)), which lie inside the cell's rectangle (plan.h). So
+// B together, as exact integers. A pixel counts for one cell only: column k of a grid W wide has the
+// pixels [ceil(k W/14), ceil((k+1) W/14)), which lie inside the cell's rectangle (plan.h). So
 // when no cell is beyond a target, the whole picture meets it: its PSNR is at least the target, or
 // there were more such cells than are allowed, and the list's header says so.
 //
@@ -46,8 +46,8 @@ struct ag_cell_errors *ag_cell_errors_create(struct ag_gpu *gpu, struct ag_error
 void ag_cell_errors_destroy(struct ag_gpu *gpu, struct ag_cell_errors **e);
 struct ag_cell_errors_setup {
     uint32_t width, height;
-    uint32_t first;               // number of the first cell of the 14 x 14 grid
-    uint32_t max_chosen;          // cells of the layout of the masks to be repaired (canvas-diff: 0)
+    struct ag_layout layout;      // of ag_repair_layout; without grids: canvas-diff
+    uint32_t first;               // number of the first cell of its 14 x 14 grid
 };
 bool ag_cell_errors_configure(struct ag_cell_errors *e, const struct ag_cell_errors_setup *setup,
                               struct ag_error *err);
@@ -77,7 +77,7 @@ const struct ag_buffer *ag_cell_errors_list(const struct ag_cell_errors *e);
 
 // Plain C twin. covered [height][width]: bit 0 set where the plan updates; NULL: nowhere. errors
 // [196]: sums of all cells; cells [196]: those added, numbered from 0. Returns how many are beyond.
-uint32_t ag_ref_worst_cells(uint32_t width, uint32_t height, const uint8_t *history,
+uint32_t ag_ref_worst_cells(const struct ag_cell_errors_setup *setup, const uint8_t *history,
                             const uint8_t *input, const uint8_t *covered, float target_db,
                             uint32_t limit, uint64_t *errors, uint32_t *cells);
 // A target as the kernels compare it: sum over R, G and B of the mean squared error, in units of

@@ -35,9 +35,10 @@ void main()
         sum = 0;
     }
     barrier();
-    uvec2 extent = uvec2(args.width, args.height), cell = gl_WorkGroupID.xy;
+    uvec2 extent = uvec2(args.grid_width, args.grid_height), cell = gl_WorkGroupID.xy;
     uvec2 begin = (cell * extent + ERROR_GRID - 1) / ERROR_GRID;
-    uvec2 end = ((cell + 1) * extent + ERROR_GRID - 1) / ERROR_GRID;
+    uvec2 end = min(((cell + 1) * extent + ERROR_GRID - 1) / ERROR_GRID,
+                    uvec2(args.width, args.height));
     begin.y += gl_WorkGroupID.z * args.band_rows;
     end.y = min(end.y, begin.y + args.band_rows);
     uint mine = 0;

@@ -33,16 +33,17 @@ bool is_more(uvec2 a, uvec2 b)
     return a.y > b.y || (a.y == b.y && a.x > b.x);
 }
 
-uint extent_of(uint index, uint extent)
+// Pixels of a column (row) in a picture of `end`.
+uint extent_of(uint index, uint extent, uint end)
 {
     uint begin = (index * extent + ERROR_GRID - 1) / ERROR_GRID;
-    return ((index + 1) * extent + ERROR_GRID - 1) / ERROR_GRID - begin;
+    return min(((index + 1) * extent + ERROR_GRID - 1) / ERROR_GRID, end) - min(begin, end);
 }
 
 bool is_beyond(uint cell, uvec2 error)
 {
-    uint area = extent_of(cell % ERROR_GRID, args.width) *
-                extent_of(cell / ERROR_GRID, args.height);
+    uint area = extent_of(cell % ERROR_GRID, args.grid_width, args.width) *
+                extent_of(cell / ERROR_GRID, args.grid_height, args.height);
     uvec2 allowed;
     umulExtended(area, args.target, allowed.y, allowed.x);
     return is_more(uvec2(error.x << WORST_SHIFT,

@@ -1,5 +1,6 @@
 #include "window.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -102,6 +103,25 @@ void input_switch_source(struct window *w)
     changed(w);
 }
 
+// Off, or what the option says, else 33 dB.
+static void toggle_repair(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_live live = ag_pipeline_get_live(w->pipeline);
+    bool on = isnan(live.repair_db);
+    double wished = w->config->repair_db;
+    live.repair_db = !on ? NAN : isnan(wished) ? 33 : (float)wished;
+    struct ag_error err = { 0 };
+    char text[64];
+    if (!ag_pipeline_set_live(w->pipeline, &live, &err)) {
+        window_notice(w, err.text, false);
+        return;
+    }
+    snprintf(text, sizeof(text), on ? "repair: cells below %.0f dB are updated too" : "repair off",
+             (double)live.repair_db);
+    window_notice(w, text, false);
+}
+
 static void keyframe(struct window *w, int unused)
 {
     (void)unused;
@@ -196,7 +216,8 @@ static const struct key keys[] = {
     { SDLK_RIGHT, 0, true, "Right", "on 5 seconds", seek, 5 },
     { SDLK_DOWN, 0, true, "Down", "back a minute", seek, -60 },
     { SDLK_UP, 0, true, "Up", "on a minute", seek, 60 },
-    { SDLK_s, 0, false, "S", "mask source: model, patch-diff", next_mode, MODE_SOURCE },
+    { SDLK_s, 0, false, "S", "mask source: model, patch-diff, canvas-diff", next_mode, MODE_SOURCE },
+    { SDLK_e, 0, false, "E", "repair what the mask misses: off, on", toggle_repair, 0 },
     { 0, '[', true, "[", "lower quality: 1 dB or 0.01", change_quality, -1 },
     { 0, ']', true, "]", "higher quality", change_quality, 1 },
     { SDLK_g, 0, false, "G", "mask geometry", next_mode, MODE_GEOMETRY },

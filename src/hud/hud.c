@@ -164,6 +164,7 @@ void ag_hud_update(struct ag_hud *hud, const struct ag_hud_data *data)
     c->d = *data;
     c->has_stats = data->stats != NULL;
     c->has_run = data->run != NULL;
+    c->chunk_started = data->stats && data->stats->chunk_starts > c->stats.chunk_starts;
     if (data->stats) {
         c->stats = *data->stats;
     }

@@ -67,6 +67,7 @@ struct ag_item {
 
 struct ag_hud_copy {         // ag_hud_data by value
     bool has_stats, has_run, has_report, has_gaze; // the last gaze stays until there is another
+    bool chunk_started;      // since the update before
     struct ag_hud_data d;
     struct ag_stats_snapshot stats;
     struct ag_run_info run;

@@ -179,6 +179,24 @@ static double latency_ms(const struct pen *p)
     return p->data->has_stats && t->samples ? t->p50 : NAN;
 }
 
+// "+024" behind the tokens: cells that repair added; when it would have added more, as a warning.
+static void repaired(struct pen *p, float column, float row)
+{
+    const struct ag_frame_report *r = &p->data->report;
+    if (p->data->has_report && r->repair) {
+        textf(p, column, row, r->repair_limited ? AG_COLOR_WARN : AG_COLOR_TEXT, "+%03u",
+              r->plan.repaired);
+    }
+}
+
+// Context `frames`: the model has begun a new chunk since the last update, hence the pulse.
+static void chunk(struct pen *p, float column, float row)
+{
+    if (p->data->chunk_started) {
+        text(p, column, row, AG_COLOR_GOLD, "chunk");
+    }
+}
+
 // ---- cards of the compact page ---------------------------------------------------------------
 
 static void draw_rate(struct pen *p)
@@ -198,7 +216,9 @@ static void draw_gaze(struct pen *p)
     headline(p, 100 * last(p, &s->gaze_ratio), "%", AG_COLOR_BLUE);
     value(p, 0, 9, 3, "ema", "%", 100 * ema(p, &s->gaze_ratio), AG_COLOR_BLUE);
     count(p, 0, 9, 4, "tokens", last(p, &s->tokens));
+    repaired(p, 13, 4);
     count(p, 0, 9, 5, "rounds", last(p, &s->rounds));
+    chunk(p, 13, 5);
 }
 
 static void draw_psnr(struct pen *p)
@@ -309,8 +329,10 @@ static void draw_now(struct pen *p)
     value(p, 0, 8, 4, "model", "dB", last(p, &s->model_psnr), AG_COLOR_GREEN);
     value(p, 22, 28, 4, "ema", "dB", ema(p, &s->model_psnr), AG_COLOR_GREEN);
     count(p, 0, 8, 5, "tokens", last(p, &s->tokens));
+    repaired(p, 12, 5);
     value(p, 22, 28, 5, "fewer", "x", known ? s->cost_last.reduction : NAN, AG_COLOR_TEXT);
     count(p, 0, 8, 6, "rounds", last(p, &s->rounds));
+    chunk(p, 12, 6);
     value(p, 22, 28, 6, "age", "ms", last(p, &s->mask_age_ms), AG_COLOR_TEXT);
 }
 

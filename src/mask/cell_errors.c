@@ -24,6 +24,7 @@ struct ag_cell_errors {
     struct ag_kernel *errors[2]; // of the whole picture; of what a plan leaves
     struct ag_kernel *worst;
     struct ag_cell_errors_setup setup;
+    uint32_t grid_width, grid_height;
     uint32_t bands, band_rows;
     struct ag_buffer *none;    // stands in where a kernel reads nothing
     struct ag_buffer *partial; // see error_args.h
@@ -99,14 +100,16 @@ bool ag_cell_errors_configure(struct ag_cell_errors *e, const struct ag_cell_err
     }
     destroy_buffers(e);
     e->setup = *setup;
-    uint32_t columns = AG_DIV_UP(setup->width, ERROR_GRID);
-    uint32_t rows = AG_DIV_UP(setup->height, ERROR_GRID);
+    e->grid_width = setup->layout.extent_width ? setup->layout.extent_width : setup->width;
+    e->grid_height = setup->layout.extent_height ? setup->layout.extent_height : setup->height;
+    uint32_t columns = AG_DIV_UP(e->grid_width, ERROR_GRID);
+    uint32_t rows = AG_DIV_UP(e->grid_height, ERROR_GRID);
     e->band_rows = AG_MAX(ERROR_BAND_PIXELS / columns, 1u);
     e->bands = AG_DIV_UP(rows, e->band_rows);
     e->partial = ag_buffer_create(e->gpu, AG_MEM_DEVICE, 4ull * ERROR_CELLS * e->bands,
                                   "errors/partial", err);
     e->list = ag_buffer_create(e->gpu, AG_MEM_DEVICE,
-                               4ull * (WORST_CELLS_AT + ERROR_CELLS + setup->max_chosen),
+                               4ull * (WORST_CELLS_AT + ERROR_CELLS + setup->layout.cells),
                                "errors/list", err);
     if (!e->partial || !e->list) {
         destroy_buffers(e);
@@ -123,6 +126,8 @@ static void record(struct ag_cell_errors *e, struct ag_cmd *cmd, const struct ag
     struct error_args errors = {
         .width = e->setup.width,
         .height = e->setup.height,
+        .grid_width = e->grid_width,
+        .grid_height = e->grid_height,
         .n_x = plan ? plan->n_x : 0,
         .bands = e->bands,
         .band_rows = e->band_rows,
@@ -130,11 +135,13 @@ static void record(struct ag_cell_errors *e, struct ag_cmd *cmd, const struct ag
     struct worst_args worst = {
         .width = e->setup.width,
         .height = e->setup.height,
+        .grid_width = e->grid_width,
+        .grid_height = e->grid_height,
         .bands = e->bands,
         .limit = limit,
         .target = ag_error_target(target_db),
         .first = e->setup.first,
-        .chosen_words = plan ? AG_DIV_UP(e->setup.max_chosen, 32) : 0,
+        .chosen_words = plan ? AG_DIV_UP(e->setup.layout.cells, 32) : 0,
     };
     ag_dispatch(cmd, e->errors[plan != NULL],
                 AG_BIND({ history }, { input }, { plan ? plan->column : e->none },
@@ -154,7 +161,7 @@ static struct ag_mask list_mask(const struct ag_cell_errors *e)
         .offset = WORST_CELLS_AT * 4,
         .count = e->list,
         .count_offset = 0,
-        .max_cells = ERROR_CELLS + e->setup.max_chosen,
+        .max_cells = ERROR_CELLS + e->setup.layout.cells,
     };
 }
 

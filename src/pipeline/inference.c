@@ -183,7 +183,7 @@ bool inference_configure(struct ag_pipeline *p, struct ag_error *err)
     struct ag_cell_errors_setup canvas_diff = { .width = p->width, .height = p->height };
     struct ag_cell_errors_setup repair = canvas_diff;
     repair.first = p->repair_first;
-    repair.max_chosen = p->layout.cells;
+    repair.layout = p->layout;
     return ag_patch_diff_configure(p->patch_diff, &setup, err) &&
            ag_cell_errors_configure(p->canvas_diff, &canvas_diff, err) &&
            ag_cell_errors_configure(p->repair, &repair, err);

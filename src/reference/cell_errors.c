@@ -14,9 +14,9 @@ uint32_t ag_error_target(float db)
     return units >= 0.0 ? (uint32_t)fmin(units, UINT32_MAX) : 0; // NaN: 0
 }
 
-static uint32_t begin_of(uint32_t index, uint32_t extent)
+static uint32_t begin_of(uint32_t index, uint32_t grid_extent, uint32_t extent)
 {
-    return AG_DIV_UP(index * extent, G);
+    return AG_MIN(AG_DIV_UP(index * grid_extent, G), extent);
 }
 
 static uint64_t error_of(uint32_t width, const uint8_t *a, const uint8_t *b, const uint8_t *covered,
@@ -35,17 +35,20 @@ static uint64_t error_of(uint32_t width, const uint8_t *a, const uint8_t *b, con
     return sum;
 }
 
-uint32_t ag_ref_worst_cells(uint32_t width, uint32_t height, const uint8_t *history,
+uint32_t ag_ref_worst_cells(const struct ag_cell_errors_setup *setup, const uint8_t *history,
                             const uint8_t *input, const uint8_t *covered, float target_db,
                             uint32_t limit, uint64_t *errors, uint32_t *cells)
 {
+    uint32_t w = setup->width, h = setup->height;
+    uint32_t grid_w = setup->layout.extent_width ? setup->layout.extent_width : w;
+    uint32_t grid_h = setup->layout.extent_height ? setup->layout.extent_height : h;
     bool beyond[AG_ERROR_CELLS];
     uint32_t n = 0;
     for (uint32_t i = 0; i < AG_ERROR_CELLS; i++) {
-        struct ag_rect r = { begin_of(i % G, width), begin_of(i / G, height),
-                             begin_of(i % G + 1, width), begin_of(i / G + 1, height) };
+        struct ag_rect r = { begin_of(i % G, grid_w, w), begin_of(i / G, grid_h, h),
+                             begin_of(i % G + 1, grid_w, w), begin_of(i / G + 1, grid_h, h) };
         uint64_t area = (uint64_t)(r.x1 - r.x0) * (r.y1 - r.y0);
-        errors[i] = error_of(width, history, input, covered, r);
+        errors[i] = error_of(w, history, input, covered, r);
         beyond[i] = errors[i] * UNIT > area * ag_error_target(target_db);
         n += beyond[i];
     }
