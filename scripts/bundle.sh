@@ -19,6 +19,7 @@ done
 cp -R "$root/models/open-gaze" "$out/models/"
 cp -R "$root/fixtures" "$out/"
 cp "$root/LICENSE" "$out/"
+mkdir -p "$out/scripts" && cp "$root"/scripts/perf-* "$out/scripts/"
 
 # The Vulkan loader is opened at run time, so ldd does not list it.
 libraries=("$(cc -print-file-name=libvulkan.so.1)")
@@ -37,3 +38,4 @@ libc=$(objdump -T "$out"/autogaze-* "$out"/lib/* | grep -o 'GLIBC_[0-9.]*' | sor
 say "$out ($(du -sh "$out" | cut -f1), needs glibc ${libc#GLIBC_}): copy it, then"
 say "    ./autogaze-viewer --headless --frames 300 --screenshot screenshot.png"
 say "    ./autogaze-bench verify fixtures/tiny"
+say "    scripts/perf-matrix.sh --out matrix && scripts/perf-gates.py matrix    (needs python3)"

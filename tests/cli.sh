@@ -90,6 +90,7 @@ expect 4 '/proc/none' $quick --trace /proc/none/x.jsonl
 expect 4 'directory' $quick --screenshot folder
 expect 4 'No space' $quick --perf-summary /dev/full
 expect 4 'No space' $quick --trace /dev/full
+expect 0 '^present ' $quick --headless-hud
 expect 0 'hash of the last output image' $quick --screenshot out/deep/s.png --perf-summary out/s.json --trace out/t.jsonl
 python3 - <<'P' || failed=1
 import json, struct

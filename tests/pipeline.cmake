@@ -5,3 +5,7 @@ add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/tests/cli.sh $<TARGET_FILE:autogaz
 set_tests_properties(cli PROPERTIES LABELS gpu TIMEOUT 300)
 add_test(NAME quality COMMAND ${CMAKE_SOURCE_DIR}/tests/quality.sh $<TARGET_FILE:autogaze-viewer>)
 set_tests_properties(quality PROPERTIES LABELS "gpu;slow" TIMEOUT 900)
+
+add_test(NAME perf_scripts COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/perf_scripts.py
+         $<TARGET_FILE:autogaze-viewer>)
+set_tests_properties(perf_scripts PROPERTIES LABELS gpu TIMEOUT 300)

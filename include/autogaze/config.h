@@ -71,7 +71,7 @@ struct ag_config {
     bool require_hardware, validation;
     int cpu_threads;             // 0: one a core
     // capture
-    bool headless;
+    bool headless, headless_hud; // headless_hud: draws the window all the same
     int frames, warmup_frames;   // frames 0: to the end
     const char *screenshot, *perf_summary, *trace;
     bool screenshot_hud;         // the window with its HUD rather than the three pictures

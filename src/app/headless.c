@@ -19,6 +19,21 @@ static void progress(const struct session *s, uint64_t composed, int64_t *next_n
     }
 }
 
+// What a window would draw, into a picture nobody sees.
+static bool draw(struct session *s, struct ag_error *err)
+{
+    if (!s->screen || !s->config->headless_hud) {
+        return true;
+    }
+    struct ag_hud_actions actions;
+    struct ag_screen_frame frame = {
+        .pipeline = s->pipeline,
+        .stats = s->stats,
+        .input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 },
+    };
+    return ag_screen_draw(s->screen, &frame, &actions, err) != AG_PRESENTER_ERROR;
+}
+
 static bool run(struct session *s, bool *complete, struct ag_error *err)
 {
     uint64_t composed = 0;
@@ -31,6 +46,10 @@ static bool run(struct session *s, bool *complete, struct ag_error *err)
         switch (ag_pipeline_tick(s->pipeline, 100000000, err)) {
         case AG_TICK_FRAME:
             composed++;
+            if (!draw(s, err)) {
+                *complete = false;
+                return false;
+            }
             break;
         case AG_TICK_NONE:
             break;
@@ -46,11 +65,12 @@ static bool run(struct session *s, bool *complete, struct ag_error *err)
     return true;
 }
 
-// What --screenshot-hud draws: a window nobody sees.
+// What --headless-hud and --screenshot-hud draw: a window nobody sees.
 static bool open_screen(struct session *s, const struct ag_config *config, struct ag_gpu *gpu,
                         struct ag_error *err)
 {
-    if (!config->screenshot || !config->screenshot_hud) {
+    bool wanted = config->headless_hud || (config->screenshot && config->screenshot_hud);
+    if (!wanted) {
         return true;
     }
     struct ag_screen_params params = {

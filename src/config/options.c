@@ -84,6 +84,7 @@ static const struct option options[] = {
     { "frames", INTEGER, AT(frames), "N", "0", 0, 1000000000, .help = "stop after N measured frames, 0 = at the end of the input" },
     { "warmup-frames", INTEGER, AT(warmup_frames), "N", "0", 0, 1000000, .help = "frames before measuring starts" },
     { "screenshot", TEXT, AT(screenshot), "FILE.png", .help = "the last frame's Input | Mask | Output" },
+    { "headless-hud", SWITCH, AT(headless_hud), .initial = "no", .help = "headless: draw a window of --window-size with its HUD for every frame, though nobody sees it" },
     { "screenshot-hud", SWITCH, AT(screenshot_hud), .initial = "no", .help = "screenshots show the window with its HUD instead (headless: one of --window-size)" },
     { "perf-summary", TEXT, AT(perf_summary), "FILE.json", .help = "all numbers of the run (docs/perf-summary.md)" },
     { "trace", TEXT, AT(trace), "FILE.jsonl", .help = "one row a frame: ids, cells, losses, rounds, timings" },
