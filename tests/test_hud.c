@@ -10,12 +10,16 @@
 #define RED 0xff0000ffu
 #define GREEN 0xff00ff00u
 #define CYAN 0xffffff00u
+#define PINK 0xffff80ffu
+
+static const uint32_t colors[AG_CONTENTS] = { RED, GREEN, CYAN, PINK, RED };
 
 struct fixture {
     struct ag_gpu *gpu;
     struct ag_presenter *presenter;
     struct ag_hud *hud;
-    struct ag_buffer *pictures[AG_PANELS]; // red, green, cyan; 64x36
+    struct ag_buffer *pictures[AG_CONTENTS]; // of one colour each; 64x36
+    enum ag_view_layout layout;
     struct test_hud_data t;
     struct ag_view view;
     struct ag_hud_actions actions;
@@ -35,8 +39,7 @@ static int setup(void **state)
     };
     f->hud = ag_hud_create(NULL, f->gpu, &params, &err);
     TEST_OK(f->hud, err);
-    static const uint32_t colors[AG_PANELS] = { RED, GREEN, CYAN };
-    for (int i = 0; i < AG_PANELS; i++) {
+    for (int i = 0; i < AG_CONTENTS; i++) {
         uint32_t pixels[64 * 36];
         for (uint32_t k = 0; k < AG_COUNT(pixels); k++) {
             pixels[k] = colors[i];
@@ -54,7 +57,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     ag_hud_destroy(&f->hud);
     ag_presenter_destroy(&f->presenter);
-    for (int i = 0; i < AG_PANELS; i++) {
+    for (int i = 0; i < AG_CONTENTS; i++) {
         ag_buffer_destroy(f->gpu, &f->pictures[i]);
     }
     test_gpu_close(&f->gpu);
@@ -69,14 +72,15 @@ static void show(struct fixture *f)
     assert_int_equal(ag_presenter_begin(f->presenter, 1, ag_hud_background(), &target, &err),
                      AG_PRESENTER_READY);
     ag_hud_layout(f->hud, target.width, target.height, &(struct ag_shape){ 64, 36, 1, 1 },
-                  &f->view);
+                  f->layout, &f->view);
     struct ag_picture_panel panels[AG_PANELS];
-    for (int i = 0; i < AG_PANELS; i++) {
+    for (uint32_t i = 0; i < f->view.n_panels; i++) {
         panels[i] = (struct ag_picture_panel){
-            .picture = f->pictures[i], .width = 64, .height = 36, .where = f->view.panel[i]
+            .picture = f->pictures[f->view.content[i]], .width = 64, .height = 36,
+            .where = f->view.panel[i],
         };
     }
-    ag_presenter_draw(f->presenter, panels, AG_PANELS);
+    ag_presenter_draw(f->presenter, panels, f->view.n_panels);
     TEST_OK(ag_hud_draw(f->hud, &target, &f->view, &f->input, &f->actions, &err), err);
     TEST_OK(ag_presenter_end(f->presenter, &err), err);
 }
@@ -148,7 +152,7 @@ static void check_view(const struct ag_view *v, const struct ag_shape *s)
     const struct ag_rect all = { 0, 0, (int32_t)v->width, (int32_t)v->height };
     const struct ag_rect *rects[2 * AG_PANELS + 2];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < AG_PANELS; i++) {
+    for (uint32_t i = 0; i < v->n_panels; i++) {
         rects[n++] = &v->panel[i];
         rects[n++] = &v->label[i];
     }
@@ -165,7 +169,7 @@ static void check_view(const struct ag_view *v, const struct ag_shape *s)
         }
     }
     double aspect = (double)s->width * s->sar_num / s->sar_den / s->height;
-    for (uint32_t i = 0; i < AG_PANELS; i++) {
+    for (uint32_t i = 0; i < v->n_panels; i++) {
         const struct ag_rect *p = &v->panel[i];
         assert_int_equal(p->width, v->panel[0].width);
         assert_int_equal(p->height, v->panel[0].height);
@@ -189,16 +193,18 @@ static void panels_keep_their_places(void **state)
     };
     for (uint32_t w = 0; w < AG_COUNT(windows); w++) {
         for (uint32_t s = 0; s < AG_COUNT(shapes); s++) {
-            for (int page = 0; page < AG_HUD_COUNT; page++) {
+            for (int i = 0; i < AG_HUD_COUNT * AG_VIEW_LAYOUTS; i++) {
+                int page = i % AG_HUD_COUNT;
+                enum ag_view_layout layout = i / AG_HUD_COUNT;
                 struct ag_view v, again;
                 ag_hud_set_page(f->hud, page);
-                ag_hud_layout(f->hud, windows[w][0], windows[w][1], &shapes[s], &v);
+                ag_hud_layout(f->hud, windows[w][0], windows[w][1], &shapes[s], layout, &v);
                 check_view(&v, &shapes[s]);
                 assert_true(v.panel[0].width > 0 && v.label[0].height > 0);
                 assert_true(page != AG_HUD_OFF || v.hud.width == 0);
                 // No number in the data moves anything.
                 ag_hud_update(f->hud, &f->t.data);
-                ag_hud_layout(f->hud, windows[w][0], windows[w][1], &shapes[s], &again);
+                ag_hud_layout(f->hud, windows[w][0], windows[w][1], &shapes[s], layout, &again);
                 assert_memory_equal(&v, &again, sizeof(v));
             }
         }
@@ -228,18 +234,18 @@ static void tiny_windows_are_legal(void **state)
 // Panels show their pictures and nothing else, everything outside of the rectangles is background.
 static void check_regions(struct fixture *f)
 {
-    static const uint32_t colors[AG_PANELS] = { RED, GREEN, CYAN };
     uint32_t *pixels = picture(f);
     const struct ag_view *v = &f->view;
-    for (int i = 0; i < AG_PANELS; i++) {
-        assert_int_equal(count(f, pixels, &v->panel[i], colors[i]), area(&v->panel[i]));
+    for (uint32_t i = 0; i < v->n_panels; i++) {
+        assert_int_equal(count(f, pixels, &v->panel[i], colors[v->content[i]]),
+                         area(&v->panel[i]));
         assert_true(letters(f, pixels, &v->label[i], AG_COLOR_TEXT, AG_COLOR_BACK) > 30);
     }
     for (uint32_t y = 0; y < v->height; y++) {
         for (uint32_t x = 0; x < v->width; x++) {
             int32_t px = (int32_t)x, py = (int32_t)y;
             bool used = inside(&v->hud, px, py) || inside(&v->status, px, py);
-            for (int i = 0; i < AG_PANELS; i++) {
+            for (uint32_t i = 0; i < v->n_panels; i++) {
                 used = used || inside(&v->panel[i], px, py) || inside(&v->label[i], px, py);
             }
             if (!used && ((pixels[y * v->width + x] ^ ag_hud_background()) & 0xffffff)) {
@@ -262,7 +268,13 @@ static void every_page_stays_in_its_place(void **state)
     static const uint32_t sizes[][2] = { { 1280, 720 }, { 640, 400 }, { 2560, 1440 } };
     for (uint32_t i = 0; i < AG_COUNT(sizes); i++) {
         ag_presenter_resize(f->presenter, sizes[i][0], sizes[i][1]);
-        for (int page = 0; page < AG_HUD_COUNT; page++) {
+        for (int k = 0; k < AG_HUD_COUNT * AG_VIEW_LAYOUTS; k++) {
+            int page = k % AG_HUD_COUNT;
+            f->layout = k / AG_HUD_COUNT;
+            if (page != AG_HUD_STAGES && f->layout != AG_VIEW_PANELS &&
+                f->layout != AG_VIEW_GRID) {
+                continue; // the rest differs from these in the picture only
+            }
             ag_hud_set_page(f->hud, page);
             ag_hud_update(f->hud, &f->t.data);
             check_regions(f);
@@ -429,7 +441,7 @@ static void text_does_not_jump(void **state)
     struct ag_page_layout layout;
     items->m = (struct ag_metrics){ 8, 18, 8, 8, 16, 14, 28 };
     ag_page_place(AG_HUD_COMPACT, &items->m, WIDTH, HEIGHT, &(struct ag_shape){ 64, 36, 1, 1 },
-                  &layout);
+                  AG_VIEW_PANELS, &layout);
     copy->has_stats = copy->has_run = copy->has_report = true;
     copy->run = f->t.run;
     copy->report = f->t.report;

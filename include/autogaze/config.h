@@ -18,6 +18,12 @@ enum ag_policy_choice {
 };
 enum ag_precision_choice { AG_CHOOSE_PRECISION_AUTO, AG_CHOOSE_PRECISION_F32, AG_CHOOSE_PRECISION_F16 };
 enum ag_present_mode { AG_PRESENT_FIFO, AG_PRESENT_MAILBOX, AG_PRESENT_IMMEDIATE };
+// What the window shows: Input | Mask | Output, one of them, how input and output differ, all four,
+// or input and output on both sides of a divider.
+enum ag_view_layout {
+    AG_VIEW_PANELS, AG_VIEW_INPUT, AG_VIEW_MASK, AG_VIEW_OUTPUT, AG_VIEW_DIFFERENCE, AG_VIEW_GRID,
+    AG_VIEW_WIPE, AG_VIEW_LAYOUTS
+};
 enum ag_hud_page { AG_HUD_OFF, AG_HUD_COMPACT, AG_HUD_STAGES, AG_HUD_GAZE, AG_HUD_COUNT };
 enum ag_tristate { AG_UNSET, AG_YES, AG_NO };
 
@@ -63,6 +69,7 @@ struct ag_config {
     struct ag_size window_size;
     bool fullscreen;
     int present_mode;            // enum ag_present_mode
+    int layout;                  // enum ag_view_layout
     int hud;                     // enum ag_hud_page
     bool psnr;
     double ema_alpha, ui_scale;
@@ -73,8 +80,8 @@ struct ag_config {
     // capture
     bool headless, headless_hud; // headless_hud: draws the window all the same
     int frames, warmup_frames;   // frames 0: to the end
-    const char *screenshot, *perf_summary, *trace;
-    bool screenshot_hud;         // the window with its HUD rather than the three pictures
+    const char *screenshot, *perf_summary, *trace, *record, *export_gaze;
+    bool screenshot_hud, record_hud; // the window with its HUD rather than the layout's pictures
     // program
     bool list_gpus, list_models, list_sources, help, version;
     bool verbose, quiet;

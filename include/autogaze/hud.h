@@ -52,6 +52,11 @@ struct ag_hud_data {
     uint64_t frame_id;
     int64_t position_ns, duration_ns;         // duration < 0: unknown
     bool paused, ended;
+    double zoom;                              // of the pictures; 0 and 1: none
+    uint32_t palette;                         // of the mask's colours
+    bool recording;
+    int64_t recorded_ns;
+    uint64_t recorded_drops;                  // frames left out of the recording
 };
 // Call it 4 to 10 times a second, and once when something else has changed.
 void ag_hud_update(struct ag_hud *hud, const struct ag_hud_data *data);
@@ -63,7 +68,12 @@ bool ag_hud_dismiss(struct ag_hud *hud); // drops the error; false: there was no
 // Rectangles for a target of this size. Pictures get the largest place that page and window allow;
 // blocks of a page that would shrink them below 70 % are left out.
 void ag_hud_layout(struct ag_hud *hud, uint32_t width, uint32_t height,
-                   const struct ag_shape *picture, struct ag_view *out);
+                   const struct ag_shape *picture, enum ag_view_layout pictures,
+                   struct ag_view *out);
+// The same without HUD and labels, every picture at its own size (pixels made square), shrunk if a
+// side would be longer than max_side: what recordings and screenshots show.
+void ag_view_bare(const struct ag_shape *picture, enum ag_view_layout pictures, uint32_t max_side,
+                  struct ag_view *out);
 
 struct ag_hud_input {
     int64_t now_ns;

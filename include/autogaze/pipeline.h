@@ -87,6 +87,10 @@ struct ag_quality {
 };
 struct ag_quality ag_pipeline_quality(const struct ag_pipeline *p);
 bool ag_pipeline_set_quality(struct ag_pipeline *p, double value, struct ag_error *err);
+// The model's configuration while its masks are what is shown, else NULL (patch-diff, forced masks).
+const struct ag_model_config *ag_pipeline_model(const struct ag_pipeline *p);
+// Every frame once, in order: nothing may be left out.
+bool ag_pipeline_lockstep(const struct ag_pipeline *p);
 // A sentence that the person should see (no mask for this size, async entered, ...), "" if none.
 const char *ag_pipeline_notice(const struct ag_pipeline *p);
 

@@ -3,7 +3,7 @@
 //
 //     switch (ag_presenter_begin(p, frame_id, &frame, &err)) {
 //     case AG_PRESENTER_READY:
-//         ag_presenter_draw(p, pictures, AG_PANELS);
+//         ag_presenter_draw(p, pictures, n);
 //         ag_hud_draw(hud, &frame, ...);
 //         ag_presenter_end(p, &err);
 //
@@ -26,6 +26,7 @@ struct ag_presenter_params {
     // NULL: offscreen. The presenter owns the surface.
     bool (*create_surface)(void *user, void *instance, uint64_t *surface, struct ag_error *err);
     void *user;
+    bool capture;                  // offscreen: its GPU time is stage EXPORT, not PRESENT
 };
 
 struct ag_presenter;
@@ -59,11 +60,23 @@ struct ag_picture_panel {
     struct ag_rect where;            // the caller keeps the aspect
     bool use_alpha;                  // transparent pixels show `background`
     uint32_t background;
+    // Shows how `picture` and this one, of the same size, differ: the largest difference of R, G, B
+    // from black over red to white, which stands for 64 levels and more.
+    const struct ag_buffer *other;
+    struct ag_part {                 // of the picture, in its pixels; width 0: all of it
+        double x, y, width, height;
+    } part;
+    struct ag_rect only;             // of `where` only this is drawn; width 0: all of it
 };
 // Area-weighted where the picture shrinks, nearest pixel where it grows. [stage PRESENT]
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n);
 // Submits and presents. Returns the timeline value, 0 on failure.
 uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err);
+
+// The same, offscreen, and copies the target to `to` (READBACK, width * height * 4 bytes): RGBA8
+// without padding, there for the host once the timeline has passed the returned value.
+uint64_t ag_presenter_end_into(struct ag_presenter *p, const struct ag_buffer *to,
+                               struct ag_error *err);
 
 // Offscreen only: what was drawn last, RGBA8 [height][width] (waits).
 bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *err);

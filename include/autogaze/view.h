@@ -3,16 +3,25 @@
 #ifndef AUTOGAZE_VIEW_H
 #define AUTOGAZE_VIEW_H
 
-#include "autogaze/base.h"
+#include "autogaze/config.h"
 
-#define AG_PANELS 3 // Input, Mask, Output
+#define AG_PANELS 4 // at most
 
 struct ag_rect { // target pixels, y down; width or height 0: not shown
     int32_t x, y, width, height;
 };
 
+enum ag_content { // of a panel
+    AG_CONTENT_INPUT, AG_CONTENT_MASK, AG_CONTENT_OUTPUT,
+    AG_CONTENT_DIFFERENCE, // of input and output, as heat
+    AG_CONTENT_WIPE,       // input left of the divider, output right of it
+    AG_CONTENTS
+};
+
 struct ag_view {
     uint32_t width, height;         // of the target
+    uint32_t n_panels;
+    enum ag_content content[AG_PANELS];
     struct ag_rect panel[AG_PANELS];
     struct ag_rect label[AG_PANELS]; // the text row above each panel
     struct ag_rect hud;             // never overlaps panels or labels

@@ -72,7 +72,9 @@ static void set_live(struct window *w, const struct ag_live *live)
     }
 }
 
-enum mode { MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT, MODE_DISPATCH };
+enum mode {
+    MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT, MODE_DISPATCH, MODE_PALETTE
+};
 
 static void next_mode(struct window *w, int mode)
 {
@@ -92,6 +94,9 @@ static void next_mode(struct window *w, int mode)
         break;
     case MODE_DISPATCH:
         live.dispatch = (live.dispatch + 1) % (AG_DISPATCH_DENSE + 1);
+        break;
+    case MODE_PALETTE:
+        live.palette = !live.palette;
         break;
     }
     set_live(w, &live);
@@ -167,16 +172,20 @@ static void toggle_help(struct window *w, int unused)
     ag_hud_show_help(hud, !ag_hud_help_shown(hud));
 }
 
-// A name of now that nothing has yet.
-static void screenshot_name(char *out, size_t size)
+// A name of now that nothing has yet, with its folder: the person has to find it.
+static void file_name(char *out, size_t size, const char *ending)
 {
-    char date[32];
+    char dir[600] = "", date[32];
     time_t now = time(NULL);
     struct tm local;
+    if (!getcwd(dir, sizeof(dir) - 1)) {
+        dir[0] = 0;
+    }
+    strcat(dir, dir[0] ? "/" : "");
     strftime(date, sizeof(date), "%Y%m%d-%H%M%S", localtime_r(&now, &local));
-    snprintf(out, size, "autogaze-%s.png", date);
+    snprintf(out, size, "%sautogaze-%s%s", dir, date, ending);
     for (int i = 2; access(out, F_OK) == 0 && i < 1000; i++) {
-        snprintf(out, size, "autogaze-%s-%d.png", date, i);
+        snprintf(out, size, "%sautogaze-%s-%d%s", dir, date, i, ending);
     }
 }
 
@@ -184,17 +193,57 @@ static void screenshot(struct window *w, int unused)
 {
     (void)unused;
     struct ag_error err = { 0 };
-    char name[64], dir[600] = "", text[768];
-    screenshot_name(name, sizeof(name));
+    char name[700];
+    file_name(name, sizeof(name), ".png");
     if (!session_screenshot(&w->session, name, &err)) {
         window_notice(w, err.text, true);
+    } // the writer says when it is there
+}
+
+static void record(struct window *w, int unused)
+{
+    (void)unused;
+    struct takeaway *t = &w->session.takeaway;
+    struct ag_screen_frame frame = session_frame(&w->session);
+    struct ag_error err = { 0 };
+    char name[700];
+    if (takeaway_recording(t)) {
+        takeaway_stop(t);
         return;
     }
-    if (!getcwd(dir, sizeof(dir))) {
-        dir[0] = 0;
+    file_name(name, sizeof(name), ".mp4");
+    if (!takeaway_start(t, w->screen, &frame, name, &err)) {
+        window_notice(w, err.text, true);
     }
-    snprintf(text, sizeof(text), "screenshot: %s%s%s", dir, dir[0] ? "/" : "", name);
-    window_notice(w, text, false);
+}
+
+// ---- what is shown ---------------------------------------------------------------------------
+
+static void next_layout(struct window *w, int unused)
+{
+    (void)unused;
+    enum ag_view_layout now = ag_screen_get_layout(w->screen);
+    ag_screen_set_layout(w->screen, (now + 1) % AG_VIEW_LAYOUTS);
+    w->back = ag_screen_get_layout(w->screen);
+}
+
+// One panel alone; the same key again goes back.
+static void solo(struct window *w, int layout)
+{
+    enum ag_view_layout now = ag_screen_get_layout(w->screen);
+    bool again = now == (enum ag_view_layout)layout;
+    if (now == AG_VIEW_PANELS || now == AG_VIEW_GRID || now == AG_VIEW_WIPE) {
+        w->back = now;
+    } else if (w->back == now) {
+        w->back = AG_VIEW_PANELS;
+    }
+    ag_screen_set_layout(w->screen, again ? w->back : (enum ag_view_layout)layout);
+}
+
+static void reset_zoom(struct window *w, int unused)
+{
+    (void)unused;
+    ag_screen_reset_zoom(w->screen);
 }
 
 // ---- table -----------------------------------------------------------------------------------
@@ -203,7 +252,7 @@ struct key {
     SDL_Keycode code;       // 0: by character, wherever the keyboard has it
     char character;
     bool repeats;
-    const char *name, *help; // as in the help overlay
+    const char *name, *help; // as in the help overlay; NULL: in the row above
     void (*act)(struct window *w, int argument);
     int argument;
 };
@@ -224,19 +273,29 @@ static const struct key keys[] = {
     { SDLK_m, 0, false, "M", "mask style", next_mode, MODE_STYLE },
     { SDLK_v, 0, false, "V", "output: interframe, full-blend", next_mode, MODE_OUTPUT },
     { SDLK_d, 0, false, "D", "dispatch: auto, sparse, dense", next_mode, MODE_DISPATCH },
+    { SDLK_b, 0, false, "B", "colours: usual, safe for the colour-blind", next_mode, MODE_PALETTE },
     { SDLK_k, 0, false, "K", "keyframe now", keyframe, 0 },
     { SDLK_c, 0, false, "C", "reset the model's context", reset_context, 0 },
+    { SDLK_l, 0, false, "L", "layout: panels, one, grid, wipe", next_layout, 0 },
+    { SDLK_1, 0, false, "1 2 3 4", "input, mask, output, difference alone", solo, AG_VIEW_INPUT },
+    { SDLK_2, 0, false, NULL, NULL, solo, AG_VIEW_MASK },
+    { SDLK_3, 0, false, NULL, NULL, solo, AG_VIEW_OUTPUT },
+    { SDLK_4, 0, false, NULL, NULL, solo, AG_VIEW_DIFFERENCE },
+    { SDLK_z, 0, false, "Z", "whole pictures (wheel zooms, drag moves)", reset_zoom, 0 },
     { SDLK_h, 0, false, "H", "HUD: off, compact, stages, gaze", next_page, 0 },
     { SDLK_f, 0, false, "F", "fullscreen", toggle_fullscreen, 0 },
     { SDLK_p, 0, false, "P", "screenshot", screenshot, 0 },
+    { SDLK_r, 0, false, "R", "record, end the recording", record, 0 },
     { 0, '?', false, "?", "this help", toggle_help, 0 },
 };
 
 uint32_t input_keys(struct ag_hud_key *out, uint32_t max)
 {
-    uint32_t n = AG_MIN((uint32_t)AG_COUNT(keys), max);
-    for (uint32_t i = 0; i < n; i++) {
-        out[i] = (struct ag_hud_key){ keys[i].name, keys[i].help };
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < AG_COUNT(keys) && n < max; i++) {
+        if (keys[i].name) {
+            out[n++] = (struct ag_hud_key){ keys[i].name, keys[i].help };
+        }
     }
     return n;
 }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 bool session_begin(struct session *s, const struct ag_log *log, const struct ag_config *config,
-                   struct ag_pipeline *pipeline, int64_t start_ns, struct ag_error *err)
+                   struct ag_gpu *gpu, struct ag_pipeline *pipeline, int64_t start_ns,
+                   struct ag_error *err)
 {
     *s = (struct session){
         .log = log,
@@ -16,12 +17,9 @@ bool session_begin(struct session *s, const struct ag_log *log, const struct ag_
         .window = config->frames ? (uint32_t)AG_CLAMP(config->frames, 16, 100000) : 0,
         .ema_alpha = config->ema_alpha,
     });
-    if (config->trace) {
-        s->trace = ag_trace_open(config->trace, err);
-        if (!s->trace) {
-            session_abandon(s);
-            return false;
-        }
+    if (!takeaway_begin(&s->takeaway, log, config, gpu, pipeline, err)) {
+        session_abandon(s);
+        return false;
     }
     return true;
 }
@@ -64,9 +62,10 @@ void session_collect(struct session *s)
         }
         ag_screen_observe(s->screen, &r);
         ag_stats_add(s->stats, &r);
-        ag_trace_add(s->trace, &r);
+        takeaway_report(&s->takeaway, &r);
         s->last = r;
     }
+    takeaway_poll(&s->takeaway);
 }
 
 bool session_done(const struct session *s, uint64_t composed)
@@ -75,69 +74,45 @@ bool session_done(const struct session *s, uint64_t composed)
            composed >= (uint64_t)s->config->frames + (uint64_t)s->config->warmup_frames;
 }
 
-struct panels {
-    uint32_t width, height;
-    uint8_t *pixels[3];                  // input, mask, output
-};
-
-static void free_panels(struct panels *p)
+struct ag_screen_frame session_frame(struct session *s)
 {
-    for (size_t i = 0; i < AG_COUNT(p->pixels); i++) {
-        ag_free(p->pixels[i]);
-    }
+    return (struct ag_screen_frame){
+        .pipeline = s->pipeline,
+        .stats = s->stats,
+        .input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 },
+    };
 }
 
-// Reads the last frame's pictures back; free them even after a failure.
-static bool read_panels(struct session *s, struct panels *out, struct ag_error *err)
+bool session_composed(struct session *s, struct ag_error *err)
 {
-    struct ag_pictures pic = ag_pipeline_pictures(s->pipeline);
-    const struct ag_buffer *panels[] = { pic.input, pic.mask, pic.output };
-    *out = (struct panels){ .width = pic.width, .height = pic.height };
-    if (!pic.frame_id) {
-        return ag_fail(err, AG_ERR_INPUT, "no frame has been composed yet");
+    if (!s->screen) {
+        return true;
     }
-    for (size_t i = 0; i < AG_COUNT(panels); i++) {
-        out->pixels[i] = ag_alloc((size_t)pic.width * pic.height * 4);
-        if (!ag_pipeline_read(s->pipeline, panels[i], out->pixels[i], err)) {
-            return false;
-        }
-    }
-    return true;
+    struct ag_screen_frame frame = session_frame(s);
+    return takeaway_frame(&s->takeaway, s->screen, &frame, err);
 }
 
 bool session_screenshot(struct session *s, const char *path, struct ag_error *err)
 {
-    if (s->config->screenshot_hud && s->screen) {
-        struct ag_screen_frame frame = {
-            .pipeline = s->pipeline,
-            .stats = s->stats,
-            .input = { .now_ns = ag_now_ns(), .mouse_x = -1, .mouse_y = -1 },
-        };
-        return ag_screen_write_png(s->screen, &frame, path, err);
-    }
-    struct panels p;
-    bool ok = read_panels(s, &p, err) &&
-              ag_screenshot_write(path, (const uint8_t *const *)p.pixels, AG_COUNT(p.pixels),
-                                  p.width, p.height, err);
-    free_panels(&p);
-    return ok;
+    struct ag_screen_frame frame = session_frame(s);
+    return takeaway_screenshot(&s->takeaway, s->screen, &frame, path, err);
 }
 
-// The screenshot of the end, and the hash of the output picture.
-static bool finish_pictures(struct session *s, uint64_t *hash, struct ag_error *err)
+// The hash of the last output picture.
+static bool hash_output(struct session *s, uint64_t *hash, struct ag_error *err)
 {
-    bool wanted = s->config->screenshot != NULL;
-    if (!ag_pipeline_pictures(s->pipeline).frame_id) {
-        return !wanted || ag_fail(err, AG_ERR_INPUT, "no frame was composed: '%s' is not written",
-                                  s->config->screenshot);
+    struct ag_pictures pic = ag_pipeline_pictures(s->pipeline);
+    if (!pic.frame_id) {
+        return true;
     }
-    struct panels p;
-    bool ok = read_panels(s, &p, err);
+    size_t size = (size_t)pic.width * pic.height * 4;
+    uint8_t *pixels = ag_alloc(size);
+    bool ok = ag_pipeline_read(s->pipeline, pic.output, pixels, err);
     if (ok) {
-        *hash = ag_hash(AG_HASH_SEED, p.pixels[2], (size_t)p.width * p.height * 4);
+        *hash = ag_hash(AG_HASH_SEED, pixels, size);
     }
-    free_panels(&p);
-    return ok && (!wanted || session_screenshot(s, s->config->screenshot, err));
+    ag_free(pixels);
+    return ok;
 }
 
 static struct ag_gpu_counters difference(struct ag_gpu_counters a, struct ag_gpu_counters b)
@@ -168,8 +143,11 @@ bool session_finish(struct session *s, bool complete, struct ag_error *err)
     info.startup_ns = s->startup_ns;
     info.startup = s->startup;
     info.complete = complete;
-    ok = finish_pictures(s, &info.output_hash, err) && ok;
-    ok = ag_trace_close(&s->trace, err) && ok;
+    ok = hash_output(s, &info.output_hash, err) && ok;
+    if (ok && s->config->screenshot) {
+        ok = session_screenshot(s, s->config->screenshot, err);
+    }
+    ok = takeaway_finish(&s->takeaway, err) && ok;
     ag_stats_snapshot(s->stats, &snapshot);
     ag_summary_print(&info, &snapshot);
     if (s->config->perf_summary) {
@@ -181,7 +159,7 @@ bool session_finish(struct session *s, bool complete, struct ag_error *err)
 
 void session_abandon(struct session *s)
 {
-    ag_trace_close(&s->trace, NULL);
+    takeaway_end(&s->takeaway);
     ag_stats_destroy(&s->stats);
 }
 

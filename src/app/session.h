@@ -3,16 +3,15 @@
 #ifndef AG_APP_SESSION_H
 #define AG_APP_SESSION_H
 
-#include "autogaze/pipeline.h"
-#include "autogaze/screen.h"
+#include "takeaway.h"
 
 struct session {
     const struct ag_log *log;
     const struct ag_config *config;
     struct ag_pipeline *pipeline;
     struct ag_stats *stats;
-    struct ag_trace *trace;
-    struct ag_screen *screen;            // the window, or what --screenshot-hud draws; may be NULL
+    struct takeaway takeaway;
+    struct ag_screen *screen;            // the window, or what headless runs draw; NULL: nothing
     struct ag_frame_report last;         // newest report; its arrays are not valid any more
     struct ag_gpu_counters before;       // at the first measured frame
     uint64_t reported;                   // frames reported, warm-up included
@@ -20,12 +19,18 @@ struct session {
     struct ag_phases startup;            // before the pipeline; then with its own
 };
 
-// Opens the trace if one was asked for. `start_ns`: ag_now_ns() when the program started.
+// Opens the files that were asked for. `start_ns`: ag_now_ns() when the program started.
 bool session_begin(struct session *s, const struct ag_log *log, const struct ag_config *config,
-                   struct ag_pipeline *pipeline, int64_t start_ns, struct ag_error *err);
+                   struct ag_gpu *gpu, struct ag_pipeline *pipeline, int64_t start_ns,
+                   struct ag_error *err);
 // Fetches all reports that are ready; call after every tick.
 void session_collect(struct session *s);
-// The last frame's Input | Mask | Output, or with --screenshot-hud the screen as it looks (waits).
+// After every composed frame: records it.
+bool session_composed(struct session *s, struct ag_error *err);
+// A frame for the screen, without mouse.
+struct ag_screen_frame session_frame(struct session *s);
+// The last frame in its layout, or with --screenshot-hud the screen as it looks. The writer says
+// when it is done. Needs a screen.
 bool session_screenshot(struct session *s, const char *path, struct ag_error *err);
 // True once warm-up and the frames asked for have been composed (`composed`: ticks that made one).
 bool session_done(const struct session *s, uint64_t composed);

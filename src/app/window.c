@@ -1,5 +1,6 @@
 #include "window.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +99,7 @@ static bool open_screen(struct window *w, struct ag_hud_key *keys, struct ag_err
             .keys = keys,
             .n_keys = input_keys(keys, MAX_KEYS),
         },
+        .layout = w->config->layout,
     };
     w->screen = ag_screen_create(w->log, w->gpu, &params, err);
     return w->screen != NULL;
@@ -128,6 +130,43 @@ static void clicked(struct window *w, const SDL_MouseButtonEvent *event)
     }
 }
 
+// ---- the mouse over the pictures -------------------------------------------------------------
+
+#define WHEEL_ZOOM 1.25      // a notch
+
+static void wheel(struct window *w, const SDL_MouseWheelEvent *event)
+{
+    int x, y;
+    SDL_GetMouseState(&x, &y);
+    double scale = display_scale(w), notches = event->preciseY;
+    if (event->direction == SDL_MOUSEWHEEL_FLIPPED) {
+        notches = -notches;
+    }
+    ag_screen_zoom(w->screen, x * scale, y * scale, pow(WHEEL_ZOOM, notches));
+}
+
+static void grip(struct window *w, const SDL_MouseButtonEvent *event)
+{
+    if (event->button != SDL_BUTTON_LEFT) {
+        return;
+    }
+    double scale = display_scale(w);
+    w->dragging = event->state == SDL_PRESSED &&
+                  ag_screen_grip(w->screen, event->x * scale, event->y * scale) != AG_GRIP_NONE;
+    if (w->dragging && event->clicks == 2) {
+        ag_screen_reset_zoom(w->screen);
+    }
+    SDL_CaptureMouse(w->dragging); // a drag goes on outside of the window
+}
+
+static void drag(struct window *w, const SDL_MouseMotionEvent *event)
+{
+    double scale = display_scale(w);
+    if (w->dragging) {
+        ag_screen_drag(w->screen, event->x * scale, event->y * scale);
+    }
+}
+
 static void handle_event(struct window *w, const SDL_Event *event)
 {
     switch (event->type) {
@@ -144,6 +183,13 @@ static void handle_event(struct window *w, const SDL_Event *event)
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP:
         clicked(w, &event->button);
+        grip(w, &event->button);
+        break;
+    case SDL_MOUSEMOTION:
+        drag(w, &event->motion);
+        break;
+    case SDL_MOUSEWHEEL:
+        wheel(w, &event->wheel);
         break;
     }
 }
@@ -176,6 +222,9 @@ static bool tick(struct window *w, struct ag_error *err)
     switch (result) {
     case AG_TICK_FRAME:
         w->composed++;
+        if (!session_composed(&w->session, &cause)) {
+            window_notice(w, cause.text, true);
+        }
         break;
     case AG_TICK_NONE:
         break;
@@ -197,8 +246,13 @@ static bool tick(struct window *w, struct ag_error *err)
     return !over;
 }
 
-static void show_pipeline_notice(struct window *w)
+static void show_notices(struct window *w)
 {
+    char text[768];
+    bool failure;
+    if (takeaway_notice(&w->session.takeaway, text, sizeof(text), &failure)) {
+        window_notice(w, text, failure);
+    }
     const char *notice = ag_pipeline_notice(w->pipeline);
     if (strcmp(notice, w->notice) != 0) {
         snprintf(w->notice, sizeof(w->notice), "%s", notice);
@@ -258,6 +312,7 @@ static bool draw(struct window *w, struct ag_error *err)
         .ended = w->ended || w->failed,
         .input = mouse(w),
     };
+    takeaway_describe(&w->session.takeaway, &frame);
     if (!w->redraw && !w->n_clicks && !ag_screen_wants_draw(w->screen, &frame)) {
         return true;
     }
@@ -289,7 +344,7 @@ static bool loop(struct window *w, bool *complete, struct ag_error *err)
         if (!w->failed && !w->quit && !tick(w, err)) {
             return !w->failed;
         }
-        show_pipeline_notice(w);
+        show_notices(w);
         if (!draw(w, err)) {
             w->failed = true;
             break;
@@ -306,7 +361,7 @@ static bool run(struct window *w, int64_t start_ns, struct ag_error *err)
     bool complete = true;
     w->pipeline = ag_pipeline_create(w->log, w->config, w->gpu, err);
     if (!w->pipeline || !open_screen(w, keys, err) ||
-        !session_begin(&w->session, w->log, w->config, w->pipeline, start_ns, err)) {
+        !session_begin(&w->session, w->log, w->config, w->gpu, w->pipeline, start_ns, err)) {
         return false;
     }
     w->session.screen = w->screen;

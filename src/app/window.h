@@ -30,6 +30,8 @@ struct window {
     struct click clicks[MAX_CLICKS]; // not yet shown to the HUD: one a frame, none is lost
     uint32_t n_clicks;
     bool mouse_down;          // as the HUD knows it
+    bool dragging;            // a picture or the divider
+    enum ag_view_layout back; // layout that a solo panel came from
 };
 
 // Shows a sentence; errors stay until a key is pressed.

@@ -15,6 +15,7 @@
 
 AG_SHADERS(hud);
 
+#define TARGETS 2
 #define SLOTS 3              // vertex buffers in use by the GPU at most
 #define NOTICE_NS 6000000000
 #define FADE_NS 600000000
@@ -38,7 +39,7 @@ struct ag_hud {
     struct ag_hud_params params;
     enum ag_hud_page page;
     struct ag_ui *ui;
-    struct ag_draw draw;
+    struct ag_draw draw[TARGETS]; // a window's and an offscreen target may differ in format
     struct ag_buffer *atlas;
     const uint8_t *atlas_texels; // to be loaded; NULL: `atlas` is up to date
     uint32_t atlas_width, atlas_height;
@@ -48,6 +49,7 @@ struct ag_hud {
     struct ag_items items;
     struct ag_page_layout layout;
     struct ag_shape shape;   // that `layout` was made for
+    enum ag_view_layout pictures;
     bool placed, formatted, drawn; // layout, items and triangles are up to date
 
     struct notice notice, error;
@@ -91,9 +93,11 @@ void ag_hud_destroy(struct ag_hud **phud)
     if (!hud) {
         return;
     }
-    if (hud->draw.pipeline) {
+    if (hud->draw[0].pipeline) {
         ag_vk_wait_idle(hud->gpu);
-        ag_draw_destroy(hud->gpu, &hud->draw);
+    }
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        ag_draw_destroy(hud->gpu, &hud->draw[i]);
     }
     for (uint32_t i = 0; i < SLOTS; i++) {
         ag_buffer_destroy(hud->gpu, &hud->slots[i].vertices);
@@ -249,18 +253,20 @@ static bool same_shape(const struct ag_shape *a, const struct ag_shape *b)
 }
 
 void ag_hud_layout(struct ag_hud *hud, uint32_t width, uint32_t height,
-                   const struct ag_shape *picture, struct ag_view *out)
+                   const struct ag_shape *picture, enum ag_view_layout pictures,
+                   struct ag_view *out)
 {
     const struct ag_view *view = &hud->layout.view;
     bool same = hud->placed && view->width == width && view->height == height &&
-                same_shape(&hud->shape, picture);
+                hud->pictures == pictures && same_shape(&hud->shape, picture);
     if (!same) {
         float px = font_size(hud, width, height);
         if (px != hud->font_px) {
             bake(hud, px);
         }
         hud->shape = *picture;
-        ag_page_place(hud->page, &hud->items.m, width, height, picture, &hud->layout);
+        hud->pictures = pictures;
+        ag_page_place(hud->page, &hud->items.m, width, height, picture, pictures, &hud->layout);
         hud->placed = true;
         hud->formatted = false;
     }
@@ -506,6 +512,16 @@ static bool rebuild(struct ag_hud *hud, const struct ag_hud_input *input,
 
 // ---- a frame ---------------------------------------------------------------------------------
 
+static struct ag_draw *find_draw(struct ag_hud *hud, VkFormat format)
+{
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        if (hud->draw[i].format == format) {
+            return &hud->draw[i];
+        }
+    }
+    return NULL;
+}
+
 static bool prepare(struct ag_hud *hud, VkFormat format, struct ag_error *err)
 {
     if (hud->atlas_texels) {
@@ -517,12 +533,14 @@ static bool prepare(struct ag_hud *hud, VkFormat format, struct ag_error *err)
         }
         hud->atlas_texels = NULL;
     }
-    if (hud->draw.format == format) {
+    if (find_draw(hud, format)) {
         return true;
     }
-    if (hud->draw.pipeline) {
+    struct ag_draw *draw = find_draw(hud, VK_FORMAT_UNDEFINED);
+    if (!draw) { // the surface came back with a third format
+        draw = &hud->draw[0];
         ag_vk_wait_idle(hud->gpu);
-        ag_draw_destroy(hud->gpu, &hud->draw);
+        ag_draw_destroy(hud->gpu, draw);
     }
     static const VkVertexInputAttributeDescription attributes[] = {
         { 0, 0, VK_FORMAT_R32G32_SFLOAT, offsetof(struct ag_ui_vertex, x) },
@@ -540,7 +558,7 @@ static bool prepare(struct ag_hud *hud, VkFormat format, struct ag_error *err)
         .stride = sizeof(struct ag_ui_vertex),
         .push_bytes = sizeof(struct hud_args),
     };
-    return ag_draw_create(hud->gpu, &params, &hud->draw, err);
+    return ag_draw_create(hud->gpu, &params, draw, err);
 }
 
 // Cards without their corners: plain fills are far cheaper than blended triangles on software
@@ -570,7 +588,8 @@ static void record(struct ag_hud *hud, const struct ag_target *target)
         .atlas_width = hud->atlas_width,
         .atlas_height = hud->atlas_height,
     };
-    ag_draw_bind(target->cmd, &hud->draw, hud->atlas, &args);
+    const struct ag_buffer *atlas = hud->atlas;
+    ag_draw_bind(target->cmd, find_draw(hud, (VkFormat)target->format), &atlas, &args);
     VkViewport viewport = {
         .width = (float)target->width, .height = (float)target->height, .maxDepth = 1
     };

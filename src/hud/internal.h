@@ -46,7 +46,8 @@ struct ag_page_layout {
     uint32_t n_blocks;
 };
 void ag_page_place(enum ag_hud_page page, const struct ag_metrics *m, uint32_t width,
-                   uint32_t height, const struct ag_shape *picture, struct ag_page_layout *out);
+                   uint32_t height, const struct ag_shape *picture, enum ag_view_layout pictures,
+                   struct ag_page_layout *out);
 
 // ---- what has been formatted -----------------------------------------------------------------
 enum ag_item_kind {

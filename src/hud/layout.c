@@ -106,9 +106,25 @@ static void place_cards(const struct ag_metrics *m, const struct block_size *blo
 
 // ---- pictures --------------------------------------------------------------------------------
 
+// What a layout shows, in reading order, and in how many columns at most.
+static const struct {
+    uint32_t n, columns;
+    bool stacks;             // one above the other, where that gives larger pictures
+    enum ag_content content[AG_PANELS];
+} layouts[AG_VIEW_LAYOUTS] = {
+    [AG_VIEW_PANELS] = { 3, 3, true, { AG_CONTENT_INPUT, AG_CONTENT_MASK, AG_CONTENT_OUTPUT } },
+    [AG_VIEW_INPUT] = { 1, 1, false, { AG_CONTENT_INPUT } },
+    [AG_VIEW_MASK] = { 1, 1, false, { AG_CONTENT_MASK } },
+    [AG_VIEW_OUTPUT] = { 1, 1, false, { AG_CONTENT_OUTPUT } },
+    [AG_VIEW_DIFFERENCE] = { 1, 1, false, { AG_CONTENT_DIFFERENCE } },
+    [AG_VIEW_GRID] = { 4, 2, false, { AG_CONTENT_INPUT, AG_CONTENT_MASK, AG_CONTENT_OUTPUT,
+                                      AG_CONTENT_DIFFERENCE } },
+    [AG_VIEW_WIPE] = { 1, 1, false, { AG_CONTENT_WIPE } },
+};
+
 struct arrangement {
     double scale;            // target pixels a picture pixel (of its height); 0: no room
-    bool stacked;
+    int32_t columns, rows;
     struct ag_rect area;     // for the pictures
     struct ag_rect hud;
     struct packing packing;
@@ -119,12 +135,11 @@ static double display_width(const struct ag_shape *s)
     return (double)s->width * (s->sar_num ? s->sar_num : 1) / (s->sar_den ? s->sar_den : 1);
 }
 
-static double fit(const struct ag_metrics *m, const struct ag_shape *s, const struct ag_rect *area,
-                  bool stacked)
+static double fit(const struct ag_metrics *m, const struct ag_shape *s,
+                  const struct arrangement *a)
 {
-    int32_t nx = stacked ? 1 : AG_PANELS, ny = stacked ? AG_PANELS : 1;
-    double width = (area->width - 2 * m->gap - (nx - 1) * m->gap) / (double)nx;
-    double height = (area->height - m->gap - (ny - 1) * m->gap) / (double)ny - m->line;
+    double width = (a->area.width - (a->columns + 1) * m->gap) / (double)a->columns;
+    double height = (a->area.height - a->rows * m->gap) / (double)a->rows - m->line;
     double scale = AG_MIN(width / display_width(s), height / s->height);
     // Just over the picture's own size its own size is crisper.
     return scale >= 1 && scale < 1.25 ? 1 : AG_MAX(scale, 0);
@@ -137,16 +152,18 @@ static void consider(struct arrangement *best, struct arrangement a, double hand
     }
 }
 
-// Pictures in a row or stacked, cards below or beside them: what leaves the largest pictures.
+// Pictures in rows or stacked, cards below or beside them: what leaves the largest pictures.
 static struct arrangement arrange(const struct ag_metrics *m, const struct ag_shape *s,
-                                  const struct block_size *blocks, uint32_t n,
-                                  const struct ag_rect *inner)
+                                  enum ag_view_layout pictures, const struct block_size *blocks,
+                                  uint32_t n, const struct ag_rect *inner)
 {
     struct arrangement best = { 0 };
-    for (int stacked = 0; stacked < 2; stacked++) {
-        struct arrangement a = { .stacked = stacked, .area = *inner };
+    for (int stacked = 0; stacked <= layouts[pictures].stacks; stacked++) {
+        struct arrangement a = { .area = *inner };
+        a.columns = stacked ? 1 : (int32_t)layouts[pictures].columns;
+        a.rows = (int32_t)layouts[pictures].n / a.columns;
         if (n == 0) {
-            a.scale = fit(m, s, &a.area, stacked);
+            a.scale = fit(m, s, &a);
             consider(&best, a, 1.05);
             continue;
         }
@@ -155,7 +172,7 @@ static struct arrangement arrange(const struct ag_metrics *m, const struct ag_sh
             a.area.height = inner->height - a.packing.height - m->gap;
             a.hud = (struct ag_rect){ inner->x + m->gap, inner->y + a.area.height, width,
                                       a.packing.height };
-            a.scale = fit(m, s, &a.area, stacked);
+            a.scale = fit(m, s, &a);
             consider(&best, a, 1.05);
         }
         a.area = *inner;
@@ -164,7 +181,7 @@ static struct arrangement arrange(const struct ag_metrics *m, const struct ag_sh
             a.hud = (struct ag_rect){ inner->x + a.area.width,
                                       inner->y + (inner->height - a.packing.height) / 2,
                                       a.packing.width, a.packing.height };
-            a.scale = fit(m, s, &a.area, stacked);
+            a.scale = fit(m, s, &a);
             consider(&best, a, 1.05);
         }
     }
@@ -172,25 +189,63 @@ static struct arrangement arrange(const struct ag_metrics *m, const struct ag_sh
 }
 
 static void place_panels(const struct ag_metrics *m, const struct ag_shape *s,
-                         const struct arrangement *a, struct ag_view *out)
+                         enum ag_view_layout pictures, const struct arrangement *a,
+                         struct ag_view *out)
 {
     int32_t w = (int32_t)AG_MAX(display_width(s) * a->scale + 0.001, 1);
     int32_t h = (int32_t)AG_MAX(s->height * a->scale + 0.001, 1);
-    int32_t nx = a->stacked ? 1 : AG_PANELS, ny = a->stacked ? AG_PANELS : 1;
-    int32_t all_w = nx * w + (nx - 1) * m->gap;
-    int32_t all_h = ny * (m->line + h) + (ny - 1) * m->gap;
-    int32_t x = a->area.x + (a->area.width - all_w) / 2;
-    int32_t y = a->area.y + AG_MAX((a->area.height - all_h) / 2, 0);
-    for (uint32_t i = 0; i < AG_PANELS; i++) {
+    int32_t all_w = a->columns * w + (a->columns - 1) * m->gap;
+    int32_t all_h = a->rows * (m->line + h) + (a->rows - 1) * m->gap;
+    int32_t left = a->area.x + (a->area.width - all_w) / 2;
+    int32_t top = a->area.y + AG_MAX((a->area.height - all_h) / 2, 0);
+    out->n_panels = layouts[pictures].n;
+    for (uint32_t i = 0; i < out->n_panels; i++) {
+        int32_t x = left + (int32_t)i % a->columns * (w + m->gap);
+        int32_t y = top + (int32_t)i / a->columns * (m->line + h + m->gap);
+        out->content[i] = layouts[pictures].content[i];
         out->label[i] = (struct ag_rect){ x, y, w, m->line };
         out->panel[i] = (struct ag_rect){ x, y + m->line, w, h };
-        x += a->stacked ? 0 : w + m->gap;
-        y += a->stacked ? m->line + h + m->gap : 0;
     }
 }
 
+void ag_view_bare(const struct ag_shape *picture, enum ag_view_layout pictures, uint32_t max_side,
+                  struct ag_view *out)
+{
+    struct ag_metrics none = { .cell = 1 };
+    struct arrangement a = { .scale = 1, .columns = (int32_t)layouts[pictures].columns };
+    a.rows = (int32_t)layouts[pictures].n / a.columns;
+    double width = a.columns * display_width(picture), height = (double)a.rows * picture->height;
+    a.scale = AG_MIN(1, max_side / AG_MAX(width, height));
+    // Each picture for itself is whole pixels large, and so is the sum of them.
+    a.area.width = a.columns * (int32_t)AG_MAX(display_width(picture) * a.scale + 0.001, 1);
+    a.area.height = a.rows * (int32_t)AG_MAX(picture->height * a.scale + 0.001, 1);
+    *out = (struct ag_view){
+        .width = (uint32_t)a.area.width, .height = (uint32_t)a.area.height
+    };
+    place_panels(&none, picture, pictures, &a, out);
+}
+
+// How many of a page's cards: as many as leave the pictures most of their size, and if that is none
+// because a few pictures alone fill the window, the first card all the same.
+static uint32_t cards_shown(enum ag_hud_page page, const struct ag_metrics *m,
+                            const struct ag_shape *shape, enum ag_view_layout pictures,
+                            const struct ag_rect *inner, double bare_scale, struct arrangement *out)
+{
+    uint32_t n = pages[page].n;
+    for (; n > 0; n--) {
+        struct arrangement a = arrange(m, shape, pictures, pages[page].blocks, n, inner);
+        double least = n > 1 || pictures == AG_VIEW_PANELS ? 0.7 : 0.3;
+        if (a.scale >= least * bare_scale) {
+            *out = a;
+            break;
+        }
+    }
+    return n;
+}
+
 void ag_page_place(enum ag_hud_page page, const struct ag_metrics *m, uint32_t width,
-                   uint32_t height, const struct ag_shape *picture, struct ag_page_layout *out)
+                   uint32_t height, const struct ag_shape *picture, enum ag_view_layout pictures,
+                   struct ag_page_layout *out)
 {
     struct ag_shape shape = *picture;
     shape.width = shape.width ? shape.width : 1280;
@@ -203,21 +258,17 @@ void ag_page_place(enum ag_hud_page page, const struct ag_metrics *m, uint32_t w
         h -= foot;
     }
     struct ag_rect inner = { 0, 0, w, h };
-    struct arrangement bare = arrange(m, &shape, NULL, 0, &inner), a = bare;
+    struct arrangement bare = arrange(m, &shape, pictures, NULL, 0, &inner), a = bare;
     if (bare.scale <= 0) { // too small for labels: the pictures alone
         struct ag_metrics none = { .cell = 1 };
-        bare = arrange(&none, &shape, NULL, 0, &inner);
-        place_panels(&none, &shape, &bare, view);
+        bare = arrange(&none, &shape, pictures, NULL, 0, &inner);
+        place_panels(&none, &shape, pictures, &bare, view);
         return;
     }
-    for (uint32_t n = pages[page].n; n > 0; n--) {
-        a = arrange(m, &shape, pages[page].blocks, n, &inner);
-        if (a.scale >= 0.7 * bare.scale) {
-            view->hud = a.hud;
-            place_cards(m, pages[page].blocks, n, &a.packing, &a.hud, out);
-            break;
-        }
-        a = bare;
+    uint32_t n = cards_shown(page, m, &shape, pictures, &inner, bare.scale, &a);
+    if (n > 0) {
+        view->hud = a.hud;
+        place_cards(m, pages[page].blocks, n, &a.packing, &a.hud, out);
     }
-    place_panels(m, &shape, &a, view);
+    place_panels(m, &shape, pictures, &a, view);
 }

@@ -498,21 +498,24 @@ static void draw_graph(struct pen *p)
 
 // ---- cards of the gaze page ------------------------------------------------------------------
 
-// S6.4: the colours of the mask panel, by palette entry of the grid.
-static const uint32_t scale_colors[] = {
-    AG_RGB(255, 180, 0), AG_RGB(60, 220, 120), AG_RGB(0, 185, 255), AG_RGB(230, 110, 255),
+// S6.4: the colours of the mask panel, by palette and the grid's entry in it.
+static const uint32_t scale_colors[][4] = {
+    { AG_RGB(255, 180, 0), AG_RGB(60, 220, 120), AG_RGB(0, 185, 255), AG_RGB(230, 110, 255) },
+    { AG_RGB(213, 94, 0), AG_RGB(240, 228, 66), AG_RGB(0, 114, 178), AG_RGB(86, 180, 233) },
 };
 
-static uint32_t grid_color(const struct ag_layout *layout, uint32_t grid)
+static uint32_t grid_color(const struct pen *p, uint32_t grid)
 {
-    return scale_colors[layout->grid[grid].colour % AG_COUNT(scale_colors)];
+    const uint32_t *colors = scale_colors[p->data->d.palette % AG_COUNT(scale_colors)];
+    return colors[p->data->report.layout.grid[grid].colour % AG_COUNT(scale_colors[0])];
 }
 
-static uint32_t id_color(const struct ag_layout *layout, uint32_t id)
+static uint32_t id_color(const struct pen *p, uint32_t id)
 {
+    const struct ag_layout *layout = &p->data->report.layout;
     for (uint32_t g = layout->n_grids; g-- > 0;) {
         if (id >= layout->grid[g].first && id < layout->cells) {
-            return grid_color(layout, g);
+            return grid_color(p, g);
         }
     }
     return AG_COLOR_FAINT; // a pad
@@ -545,7 +548,7 @@ static void draw_grid(struct pen *p, uint32_t g, float x, float y, float width, 
         float y0 = floorf(height * (float)row / (float)grid->rows);
         float y1 = floorf(height * (float)(row + 1) / (float)grid->rows);
         float inset = x1 - x0 > 4 && y1 - y0 > 4;
-        fill(p, x + x0, y + y0, x1 - x0 - inset, y1 - y0 - inset, grid_color(&d->report.layout, g));
+        fill(p, x + x0, y + y0, x1 - x0 - inset, y1 - y0 - inset, grid_color(p, g));
     }
 }
 
@@ -570,7 +573,7 @@ static void draw_grids(struct pen *p)
         float row = 1.3f + height / p->line;
         draw_grid(p, g, x, 1.2f * p->line, width, height);
         textf(p, column, row, AG_COLOR_LABEL, "%ux%u", grid->cols, grid->rows);
-        counter(p, column, row + 1, grid_color(layout, g), selected_cells(d, grid), 3);
+        counter(p, column, row + 1, grid_color(p, g), selected_cells(d, grid), 3);
         textf(p, column + 4, row + 1, AG_COLOR_FAINT, "/%u", grid->cols * grid->rows);
         counter(p, column, row + 2, AG_COLOR_TEXT, d->report.plan.per_grid[g], 3);
         text(p, column + 4, row + 2, AG_COLOR_FAINT, "kept");
@@ -601,7 +604,7 @@ static void draw_loss(struct pen *p)
         float x1 = left + width * (float)(i + 1) / (float)places;
         float h = height * fmaxf(0, fminf(d->losses[i] / top, 1));
         fill(p, x0, y + height - h, fmaxf(x1 - x0 - (x1 - x0 > 3), 1), h,
-             id_color(&d->report.layout, d->ids[i]));
+             id_color(p, d->ids[i]));
     }
     if (isfinite(threshold)) {
         char s[48];
@@ -632,7 +635,7 @@ static void draw_ids(struct pen *p)
         } else if (d->ids[i] >= d->report.layout.cells) {
             text(p, column, row, AG_COLOR_FAINT, "  ·");
         } else {
-            textf(p, column, row, id_color(&d->report.layout, d->ids[i]), "%3u", d->ids[i]);
+            textf(p, column, row, id_color(p, d->ids[i]), "%3u", d->ids[i]);
         }
     }
 }
@@ -652,19 +655,38 @@ static void label(struct pen *p, const struct ag_rect *r, const char *name, cons
 static void draw_labels(struct pen *p, const struct ag_view *view)
 {
     const struct ag_hud_copy *d = p->data;
-    char detail[AG_ITEM_CHARS] = "";
-    if (view->label[0].height == 0) {
-        return;
-    }
+    char size[32] = "", mask[AG_ITEM_CHARS], output[AG_ITEM_CHARS];
     if (d->has_report) {
-        snprintf(detail, sizeof(detail), "%ux%u", d->report.width, d->report.height);
+        snprintf(size, sizeof(size), "%ux%u", d->report.width, d->report.height);
     }
-    label(p, &view->label[0], "Input", detail);
-    snprintf(detail, sizeof(detail), "%s%s%s", d->style, d->geometry[0] ? " · " : "", d->geometry);
-    label(p, &view->label[1], "Mask", detail);
-    snprintf(detail, sizeof(detail), "%s%s%s", d->output, d->has_report ? " · " : "",
+    snprintf(mask, sizeof(mask), "%s%s%s", d->style, d->geometry[0] ? " · " : "", d->geometry);
+    snprintf(output, sizeof(output), "%s%s%s", d->output, d->has_report ? " · " : "",
              d->has_report ? ag_path_name(d->report.plan.path) : "");
-    label(p, &view->label[2], "Output", detail);
+    const struct {
+        const char *name, *detail;
+    } labels[AG_CONTENTS] = {
+        [AG_CONTENT_INPUT] = { "Input", size },
+        [AG_CONTENT_MASK] = { "Mask", mask },
+        [AG_CONTENT_OUTPUT] = { "Output", output },
+        [AG_CONTENT_DIFFERENCE] = { "Difference", "input - output, white: 64 levels" },
+        [AG_CONTENT_WIPE] = { "Input | Output", size },
+    };
+    for (uint32_t i = 0; i < view->n_panels && view->label[i].height > 0; i++) {
+        label(p, &view->label[i], labels[view->content[i]].name, labels[view->content[i]].detail);
+    }
+}
+
+static void draw_recording(struct pen *p, float column)
+{
+    const struct ag_hud_data *d = &p->data->d;
+    char clock[AG_NUMBER_CHARS], s[AG_ITEM_CHARS];
+    ag_format_clock(clock, d->recorded_ns);
+    snprintf(s, sizeof(s), "REC %s", clock);
+    text(p, column, 0, AG_COLOR_BAD, s);
+    if (d->recorded_drops) {
+        snprintf(s, sizeof(s), "%" PRIu64 " left out", d->recorded_drops);
+        text(p, column + 14, 0, AG_COLOR_WARN, s);
+    }
 }
 
 static void draw_status(struct pen *p, const struct ag_view *view, bool has_help)
@@ -695,11 +717,17 @@ static void draw_status(struct pen *p, const struct ag_view *view, bool has_help
         ag_format_clock(duration, d->d.duration_ns);
     }
     const char *hint = has_help ? "H page   ? help" : "";
-    char s[AG_ITEM_CHARS];
-    snprintf(s, sizeof(s), "%s%s%s   frame %" PRIu64 "%s", clock, duration[0] ? " / " : "",
-             duration, d->d.frame_id, d->d.paused ? "   paused" : d->d.ended ? "   end" : "");
+    char s[AG_ITEM_CHARS], zoom[24] = "";
+    if (d->d.zoom > 1) {
+        snprintf(zoom, sizeof(zoom), "   zoom %.1f", d->d.zoom);
+    }
+    snprintf(s, sizeof(s), "%s%s%s   frame %" PRIu64 "%s%s", clock, duration[0] ? " / " : "",
+             duration, d->d.frame_id, d->d.paused ? "   paused" : d->d.ended ? "   end" : "", zoom);
     here.width -= (float)(ag_text_columns(hint) + 2) * p->cell;
     text(&here, 2, 0, AG_COLOR_LABEL, s);
+    if (d->d.recording) {
+        draw_recording(&here, 2 + (float)ag_text_columns(s) + 3);
+    }
     here.width = (float)r->width;
     text_right(&here, 0, AG_COLOR_FAINT, hint);
 }

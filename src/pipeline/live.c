@@ -67,6 +67,17 @@ bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *er
     return true;
 }
 
+const struct ag_model_config *ag_pipeline_model(const struct ag_pipeline *p)
+{
+    bool model = p->live.mask_source == AG_MASK_AUTOGAZE && !p->has_forced;
+    return model ? &p->model->config : NULL;
+}
+
+bool ag_pipeline_lockstep(const struct ag_pipeline *p)
+{
+    return p->lockstep;
+}
+
 const char *ag_pipeline_notice(const struct ag_pipeline *p)
 {
     return p->notice;

@@ -13,7 +13,7 @@ struct ag_presenter {
     struct ag_gpu *gpu;
     struct ag_presenter_params params;
     uint32_t width, height;        // wished; 0x0: minimised
-    struct ag_draw panel;          // for `format`
+    struct ag_draw panel, difference; // for `format`
     VkFormat format;
     uint32_t generations;
 
@@ -45,6 +45,8 @@ struct ag_presenter {
 // prepare: (re)makes what the target needs for its current size and sets `format`.
 enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_error *err);
 void ag_offscreen_destroy(struct ag_presenter *p);
+// What was drawn, into a READBACK buffer.
+void ag_offscreen_copy(struct ag_presenter *p, struct ag_cmd *cmd, const struct ag_buffer *to);
 
 bool ag_swapchain_open(struct ag_presenter *p, struct ag_error *err);
 void ag_swapchain_close(struct ag_presenter *p);

@@ -60,7 +60,7 @@ enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_e
     return create_image(p, err) ? AG_PRESENTER_READY : AG_PRESENTER_ERROR;
 }
 
-static void record_read(struct ag_presenter *p, struct ag_cmd *cmd, struct ag_buffer *staging)
+void ag_offscreen_copy(struct ag_presenter *p, struct ag_cmd *cmd, const struct ag_buffer *to)
 {
     VkMemoryBarrier2 drawn = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
@@ -81,7 +81,8 @@ static void record_read(struct ag_presenter *p, struct ag_cmd *cmd, struct ag_bu
         .imageExtent = { p->target_width, p->target_height, 1 },
     };
     vkCmdCopyImageToBuffer(commands, p->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                           ag_vk_buffer(staging), 1, &region);
+                           ag_vk_buffer(to), 1, &region);
+    p->gpu->counters.bytes_read_back += 4ull * p->target_width * p->target_height;
     ag_cmd_host_barrier(cmd);
 }
 
@@ -96,7 +97,7 @@ bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *e
     struct ag_cmd *cmd = staging ? ag_cmd_begin(gpu, 0, err) : NULL;
     bool ok = false;
     if (cmd) {
-        record_read(p, cmd, staging);
+        ag_offscreen_copy(p, cmd, staging);
         uint64_t value = ag_cmd_submit(cmd, err);
         ok = value && ag_gpu_wait(gpu, value, err);
     }

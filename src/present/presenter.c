@@ -14,6 +14,11 @@ static bool is_window(const struct ag_presenter *p)
     return p->params.create_surface != NULL;
 }
 
+static enum ag_stage stage(const struct ag_presenter *p)
+{
+    return p->params.capture ? AG_STAGE_EXPORT : AG_STAGE_PRESENT;
+}
+
 static bool check_graphics(struct ag_gpu *gpu, struct ag_error *err)
 {
     VkQueueFamilyProperties families[32];
@@ -21,7 +26,8 @@ static bool check_graphics(struct ag_gpu *gpu, struct ag_error *err)
     vkGetPhysicalDeviceQueueFamilyProperties(gpu->physical, &n, families);
     if (!(families[gpu->queue_family].queueFlags & VK_QUEUE_GRAPHICS_BIT)) {
         return ag_fail(err, AG_ERR_DEVICE,
-                       "'%s' computes but cannot draw: run with --headless or another --gpu",
+                       "'%s' computes but cannot draw, which windows, screenshots and recordings "
+                       "need: choose another --gpu",
                        gpu->info.name);
     }
     return true;
@@ -58,6 +64,7 @@ void ag_presenter_destroy(struct ag_presenter **pp)
         ag_offscreen_destroy(p);
     }
     ag_draw_destroy(p->gpu, &p->panel);
+    ag_draw_destroy(p->gpu, &p->difference);
     ag_free(p);
     *pp = NULL;
 }
@@ -84,6 +91,7 @@ static bool prepare_pipeline(struct ag_presenter *p, struct ag_error *err)
     if (p->panel.pipeline) { // the surface came back with another format
         ag_vk_wait_idle(p->gpu);
         ag_draw_destroy(p->gpu, &p->panel);
+        ag_draw_destroy(p->gpu, &p->difference);
     }
     struct ag_draw_params params = {
         .library = &ag_shaders_present,
@@ -92,7 +100,12 @@ static bool prepare_pipeline(struct ag_presenter *p, struct ag_error *err)
         .format = p->format,
         .push_bytes = sizeof(struct panel_args),
     };
-    return ag_draw_create(p->gpu, &params, &p->panel, err);
+    if (!ag_draw_create(p->gpu, &params, &p->panel, err)) {
+        return false;
+    }
+    params.fragment = "difference.frag";
+    params.n_buffers = 2;
+    return ag_draw_create(p->gpu, &params, &p->difference, err);
 }
 
 static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLayout to,
@@ -185,7 +198,7 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     if (is_window(p)) {
         ag_swapchain_attach(p);
     }
-    ag_cmd_stage_begin(p->cmd, AG_STAGE_PRESENT);
+    ag_cmd_stage_begin(p->cmd, stage(p));
     begin_rendering(p, background);
     ag_cmd_stage_end(p->cmd);
     *out = (struct ag_target){
@@ -198,12 +211,13 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     return AG_PRESENTER_READY;
 }
 
-// The part of a rectangle inside the target; false: none.
-static bool clip(const struct ag_presenter *p, const struct ag_rect *r, VkRect2D *out)
+// The part of a panel that is drawn, inside the target; false: none.
+static bool clip(const struct ag_presenter *p, const struct ag_picture_panel *panel, VkRect2D *out)
 {
-    int32_t x0 = AG_MAX(r->x, 0), y0 = AG_MAX(r->y, 0);
-    int32_t x1 = AG_MIN(r->x + r->width, (int32_t)p->target_width);
-    int32_t y1 = AG_MIN(r->y + r->height, (int32_t)p->target_height);
+    const struct ag_rect *r = &panel->where, *o = panel->only.width ? &panel->only : r;
+    int32_t x0 = AG_MAX(AG_MAX(r->x, o->x), 0), y0 = AG_MAX(AG_MAX(r->y, o->y), 0);
+    int32_t x1 = AG_MIN(AG_MIN(r->x + r->width, o->x + o->width), (int32_t)p->target_width);
+    int32_t y1 = AG_MIN(AG_MIN(r->y + r->height, o->y + o->height), (int32_t)p->target_height);
     if (x1 <= x0 || y1 <= y0) {
         return false;
     }
@@ -214,7 +228,7 @@ static bool clip(const struct ag_presenter *p, const struct ag_rect *r, VkRect2D
 static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *panel)
 {
     VkRect2D area;
-    if (!clip(p, &panel->where, &area)) {
+    if (!clip(p, panel, &area)) {
         return;
     }
     if (!panel->picture) {
@@ -237,25 +251,34 @@ static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *pa
         .y = (float)panel->where.y,
         .width = (float)panel->where.width,
         .height = (float)panel->where.height,
+        .part_width = (float)panel->width,
+        .part_height = (float)panel->height,
         .source_width = panel->width,
         .source_height = panel->height,
         .background = panel->background,
         .use_alpha = panel->use_alpha,
     };
-    ag_draw_bind(p->cmd, &p->panel, panel->picture, &args);
+    if (panel->part.width > 0) {
+        args.part_x = (float)panel->part.x;
+        args.part_y = (float)panel->part.y;
+        args.part_width = (float)panel->part.width;
+        args.part_height = (float)panel->part.height;
+    }
+    const struct ag_buffer *pictures[] = { panel->picture, panel->other };
+    ag_draw_bind(p->cmd, panel->other ? &p->difference : &p->panel, pictures, &args);
     vkCmdDraw(commands, 3, 1, 0, 0);
 }
 
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
 {
-    ag_cmd_stage_begin(p->cmd, AG_STAGE_PRESENT);
+    ag_cmd_stage_begin(p->cmd, stage(p));
     for (uint32_t i = 0; i < n; i++) {
         draw_panel(p, &panels[i]);
     }
     ag_cmd_stage_end(p->cmd);
 }
 
-uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err)
+static void end_rendering(struct ag_presenter *p)
 {
     vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
     // The next frame's kernels write the pictures that were read here.
@@ -269,6 +292,24 @@ uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err)
                   is_window(p) ? VK_IMAGE_LAYOUT_PRESENT_SRC_KHR
                                : VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
                   &reads);
+}
+
+uint64_t ag_presenter_end_into(struct ag_presenter *p, const struct ag_buffer *to,
+                               struct ag_error *err)
+{
+    assert(!is_window(p) && to->size >= (uint64_t)p->target_width * p->target_height * 4);
+    end_rendering(p);
+    ag_cmd_stage_begin(p->cmd, stage(p));
+    ag_offscreen_copy(p, p->cmd, to);
+    ag_cmd_stage_end(p->cmd);
+    struct ag_cmd *cmd = p->cmd;
+    p->cmd = NULL;
+    return ag_cmd_submit(cmd, err);
+}
+
+uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err)
+{
+    end_rendering(p);
     struct ag_cmd *cmd = p->cmd;
     p->cmd = NULL;
     uint64_t value = ag_cmd_submit(cmd, err);

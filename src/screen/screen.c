@@ -10,10 +10,11 @@
 #define MAX_BEATS 256        // frames behind the cadence
 #define MAX_COSTS 16         // frames whose host times wait for their report
 #define MAX_IDS 4096
+#define MAX_IMAGE_SIDE 16384 // that every desktop driver has
 
 struct cost {
     uint64_t frame_id;
-    int64_t hud_ns, present_ns;
+    int64_t hud_ns, present_ns, export_ns;
 };
 
 struct ag_screen {
@@ -21,8 +22,18 @@ struct ag_screen {
     struct ag_gpu *gpu;
     struct ag_screen_params params;
     struct ag_presenter *presenter;
+    struct ag_presenter *capture; // offscreen, for pictures to take home; NULL: not needed yet
     struct ag_hud *hud;
     struct ag_view view;        // of the last draw
+
+    // What is shown.
+    enum ag_view_layout layout;
+    double zoom, center_x, center_y; // zoom 1: all of the picture; the centre in parts of it
+    double divider;             // of the wipe, in parts of the panel
+    struct ag_shape shape;      // of the last draw's pictures
+    enum ag_grip grip;
+    double grip_x, grip_y;
+    bool moved;                 // since the last draw
 
     // From the reports.
     struct ag_frame_report report; // newest; its arrays are the ones below
@@ -54,6 +65,9 @@ struct ag_screen *ag_screen_create(const struct ag_log *log, struct ag_gpu *gpu,
     s->gpu = gpu;
     s->params = *params;
     s->refresh = true;
+    s->layout = params->layout;
+    s->zoom = 1;
+    s->center_x = s->center_y = s->divider = 0.5;
     s->cells = ag_alloc(AG_MAX_CELLS * sizeof(s->cells[0]));
     s->ids = ag_alloc(MAX_IDS * sizeof(s->ids[0]));
     s->losses = ag_alloc(MAX_IDS * sizeof(s->losses[0]));
@@ -73,6 +87,7 @@ void ag_screen_destroy(struct ag_screen **screen)
     }
     ag_hud_destroy(&s->hud);
     ag_presenter_destroy(&s->presenter);
+    ag_presenter_destroy(&s->capture);
     ag_free(s->cells);
     ag_free(s->ids);
     ag_free(s->losses);
@@ -98,6 +113,7 @@ static void add_costs(const struct ag_screen *s, struct ag_frame_report *r)
         if (s->costs[i].frame_id == r->frame_id) {
             r->cpu_ns[AG_STAGE_HUD] += s->costs[i].hud_ns;
             r->cpu_ns[AG_STAGE_PRESENT] += s->costs[i].present_ns;
+            r->cpu_ns[AG_STAGE_EXPORT] += s->costs[i].export_ns;
         }
     }
 }
@@ -194,6 +210,11 @@ static void refresh(struct ag_screen *s, const struct ag_screen_frame *frame)
         .duration_ns = s->run.source.duration_ns,
         .paused = ag_pipeline_paused(frame->pipeline),
         .ended = frame->ended,
+        .zoom = s->zoom,
+        .palette = live.palette,
+        .recording = frame->recording,
+        .recorded_ns = frame->recorded_ns,
+        .recorded_drops = frame->recorded_drops,
     };
     cadence(s, &d.render_fps, &d.mask_fps);
     if (!s->run.config->force_mask) {
@@ -214,95 +235,313 @@ static bool refresh_due(const struct ag_screen *s, int64_t now_ns)
     return s->refresh || (s->news && now_ns - s->refreshed_ns >= REFRESH_NS);
 }
 
+// ---- what is shown ---------------------------------------------------------------------------
+
+#define MIN_SHOWN 8          // picture pixels a side at the largest zoom
+#define DIVIDER_REACH 8      // target pixels
+
+void ag_screen_set_layout(struct ag_screen *s, enum ag_view_layout layout)
+{
+    s->layout = layout;
+    s->moved = true;
+}
+
+enum ag_view_layout ag_screen_get_layout(const struct ag_screen *s)
+{
+    return s->layout;
+}
+
+static struct ag_part visible_part(const struct ag_screen *s, uint32_t width, uint32_t height)
+{
+    if (s->zoom <= 1) {
+        return (struct ag_part){ 0 };
+    }
+    double w = width / s->zoom, h = height / s->zoom;
+    return (struct ag_part){
+        .x = AG_CLAMP(s->center_x * width - w / 2, 0, width - w),
+        .y = AG_CLAMP(s->center_y * height - h / 2, 0, height - h),
+        .width = w,
+        .height = h,
+    };
+}
+
+// Shows `zoom` with the centre as near to the one given as the picture's edges allow.
+static void look_at(struct ag_screen *s, double zoom, double x, double y)
+{
+    double most = AG_MIN(s->shape.width, s->shape.height) / (double)MIN_SHOWN;
+    s->zoom = AG_CLAMP(zoom, 1, AG_MAX(most, 1));
+    double edge = 0.5 / s->zoom;
+    s->center_x = AG_CLAMP(x, edge, 1 - edge);
+    s->center_y = AG_CLAMP(y, edge, 1 - edge);
+    s->moved = true;
+}
+
+// The panel under a point; NULL: none.
+static const struct ag_rect *panel_at(const struct ag_screen *s, double x, double y)
+{
+    for (uint32_t i = 0; i < s->view.n_panels; i++) {
+        const struct ag_rect *r = &s->view.panel[i];
+        if (x >= r->x && y >= r->y && x < r->x + r->width && y < r->y + r->height) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+bool ag_screen_zoom(struct ag_screen *s, double x, double y, double factor)
+{
+    const struct ag_rect *r = panel_at(s, x, y);
+    if (!r || s->shape.width == 0) {
+        return false;
+    }
+    double zoom = AG_MAX(s->zoom * factor, 1);
+    double u = (x - r->x) / r->width - 0.5, v = (y - r->y) / r->height - 0.5;
+    double at_x = s->center_x + u / s->zoom, at_y = s->center_y + v / s->zoom;
+    double most = AG_MIN(s->shape.width, s->shape.height) / (double)MIN_SHOWN;
+    zoom = AG_MIN(zoom, AG_MAX(most, 1));
+    look_at(s, zoom, at_x - u / zoom, at_y - v / zoom);
+    return true;
+}
+
+void ag_screen_reset_zoom(struct ag_screen *s)
+{
+    look_at(s, 1, 0.5, 0.5);
+}
+
+enum ag_grip ag_screen_grip(struct ag_screen *s, double x, double y)
+{
+    const struct ag_rect *r = panel_at(s, x, y);
+    s->grip = r ? AG_GRIP_PICTURE : AG_GRIP_NONE;
+    if (r && s->layout == AG_VIEW_WIPE &&
+        fabs(x - (r->x + s->divider * r->width)) <= DIVIDER_REACH) {
+        s->grip = AG_GRIP_DIVIDER;
+    }
+    s->grip_x = x;
+    s->grip_y = y;
+    return s->grip;
+}
+
+void ag_screen_drag(struct ag_screen *s, double x, double y)
+{
+    const struct ag_rect *r = &s->view.panel[0]; // all have one size
+    if (s->grip == AG_GRIP_NONE || s->view.n_panels == 0 || r->width == 0 || r->height == 0) {
+        return;
+    }
+    if (s->grip == AG_GRIP_DIVIDER) {
+        s->divider = AG_CLAMP((x - r->x) / r->width, 0, 1);
+        s->moved = true;
+    } else {
+        look_at(s, s->zoom, s->center_x - (x - s->grip_x) / r->width / s->zoom,
+                s->center_y - (y - s->grip_y) / r->height / s->zoom);
+    }
+    s->grip_x = x;
+    s->grip_y = y;
+}
+
 // ---- drawing ---------------------------------------------------------------------------------
+
+#define DIVIDER_COLOR 0xff40d6ffu // gold
 
 bool ag_screen_wants_draw(const struct ag_screen *s, const struct ag_screen_frame *frame)
 {
-    return ag_pipeline_pictures(frame->pipeline).frame_id != s->shown_frame ||
+    return ag_pipeline_pictures(frame->pipeline).frame_id != s->shown_frame || s->moved ||
            refresh_due(s, frame->input.now_ns) || ag_hud_wants_draw(s->hud, &frame->input);
 }
 
-static void draw_panels(struct ag_presenter *presenter, const struct ag_view *view,
-                        const struct ag_pictures *pictures)
+// The right side of a wipe over its left one, and the line between them.
+static uint32_t add_wipe(const struct ag_screen *s, const struct ag_pictures *pictures,
+                         struct ag_picture_panel *panels, uint32_t n)
 {
-    const struct ag_buffer *buffers[AG_PANELS] = { pictures->input, pictures->mask,
-                                                   pictures->output };
-    struct ag_picture_panel panels[AG_PANELS];
-    for (int i = 0; i < AG_PANELS; i++) {
-        panels[i] = (struct ag_picture_panel){
-            .picture = pictures->frame_id ? buffers[i] : NULL,
+    struct ag_picture_panel right = panels[n - 1];
+    const struct ag_rect *r = &right.where;
+    int32_t at = (int32_t)lround(s->divider * r->width);
+    int32_t line = AG_MAX(r->width / 640, 1) * 2;
+    if (at < r->width && pictures->frame_id) {
+        right.picture = pictures->output;
+        right.only = (struct ag_rect){ r->x + at, r->y, r->width - at, r->height };
+        panels[n++] = right;
+    }
+    panels[n++] = (struct ag_picture_panel){
+        .where = *r,
+        .only = { r->x + AG_CLAMP(at - line / 2, 0, AG_MAX(r->width - line, 0)), r->y, line,
+                  r->height },
+        .background = DIVIDER_COLOR,
+    };
+    return n;
+}
+
+// `whole`: as taken home, without zoom.
+static void draw_panels(struct ag_screen *s, struct ag_presenter *presenter,
+                        const struct ag_view *view, const struct ag_pictures *pictures, bool whole)
+{
+    const struct ag_buffer *buffers[AG_CONTENTS] = {
+        [AG_CONTENT_INPUT] = pictures->input,      [AG_CONTENT_MASK] = pictures->mask,
+        [AG_CONTENT_OUTPUT] = pictures->output,    [AG_CONTENT_DIFFERENCE] = pictures->input,
+        [AG_CONTENT_WIPE] = pictures->input,
+    };
+    struct ag_picture_panel panels[AG_PANELS + 2];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < view->n_panels; i++) {
+        enum ag_content content = view->content[i];
+        panels[n++] = (struct ag_picture_panel){
+            .picture = pictures->frame_id ? buffers[content] : NULL,
             .width = pictures->width,
             .height = pictures->height,
             .where = view->panel[i],
-            .use_alpha = i == 1, // the mask panel: nothing where there is no cell
+            // The mask panel: nothing where there is no cell.
+            .use_alpha = content == AG_CONTENT_MASK && !whole,
             .background = ag_hud_panel_background(),
+            .other = content == AG_CONTENT_DIFFERENCE ? pictures->output : NULL,
+            .part = visible_part(s, whole ? 0 : pictures->width, whole ? 0 : pictures->height),
         };
+        if (content == AG_CONTENT_WIPE) {
+            n = add_wipe(s, pictures, panels, n);
+        }
     }
-    ag_presenter_draw(presenter, panels, AG_PANELS);
+    ag_presenter_draw(presenter, panels, n);
 }
 
-// Times go to the frame cost->frame_id, 0: nobody's.
-static enum ag_presenter_state draw(struct ag_screen *s, struct ag_presenter *presenter,
-                                    const struct ag_screen_frame *frame,
-                                    struct ag_hud_actions *actions, struct cost *cost,
-                                    struct ag_error *err)
+static struct ag_shape shape_of(const struct ag_pictures *pictures)
+{
+    return (struct ag_shape){ pictures->width, pictures->height, pictures->sar_num,
+                              pictures->sar_den };
+}
+
+// Everything between begin and end; adds what it took to `cost`.
+static bool draw_all(struct ag_screen *s, struct ag_presenter *presenter,
+                     const struct ag_target *target, const struct ag_screen_frame *frame,
+                     struct ag_hud_actions *actions, struct cost *cost, struct ag_error *err)
 {
     struct ag_pictures pictures = ag_pipeline_pictures(frame->pipeline);
-    struct ag_target target;
     int64_t start = ag_now_ns();
-    enum ag_presenter_state state =
-        ag_presenter_begin(presenter, cost->frame_id, ag_hud_background(), &target, err);
-    if (state != AG_PRESENTER_READY) {
-        return state;
-    }
-    struct ag_shape shape = { pictures.width, pictures.height, pictures.sar_num,
-                              pictures.sar_den };
-    ag_hud_layout(s->hud, target.width, target.height, &shape, &s->view);
-    draw_panels(presenter, &s->view, &pictures);
+    s->shape = shape_of(&pictures);
+    ag_hud_layout(s->hud, target->width, target->height, &s->shape, s->layout, &s->view);
+    draw_panels(s, presenter, &s->view, &pictures, false);
     int64_t drawn = ag_now_ns();
     if (refresh_due(s, frame->input.now_ns)) {
         refresh(s, frame);
     }
-    bool ok = ag_hud_draw(s->hud, &target, &s->view, &frame->input, actions, err);
-    int64_t covered = ag_now_ns();
-    ok = ag_presenter_end(presenter, err) && ok;
-    // Waiting for the display is no work: it is left out.
-    cost->hud_ns = covered - drawn;
-    cost->present_ns = drawn - start - target.waited_ns + ag_now_ns() - covered;
-    return ok ? AG_PRESENTER_READY : AG_PRESENTER_ERROR;
+    bool ok = ag_hud_draw(s->hud, target, &s->view, &frame->input, actions, err);
+    cost->hud_ns += ag_now_ns() - drawn;
+    cost->present_ns += drawn - start;
+    return ok;
+}
+
+// What the drawing of a frame took, for its report. A picture shown again is no new frame: 0.
+static struct cost *cost_of(struct ag_screen *s, uint64_t frame_id)
+{
+    for (uint32_t i = 0; frame_id && i < MAX_COSTS; i++) {
+        if (s->costs[i].frame_id == frame_id) {
+            return &s->costs[i];
+        }
+    }
+    struct cost *cost = &s->costs[s->next_cost++ % MAX_COSTS];
+    *cost = (struct cost){ .frame_id = frame_id };
+    return cost;
 }
 
 enum ag_presenter_state ag_screen_draw(struct ag_screen *s, const struct ag_screen_frame *frame,
                                        struct ag_hud_actions *actions, struct ag_error *err)
 {
-    // A picture shown again is no new frame.
     uint64_t frame_id = ag_pipeline_pictures(frame->pipeline).frame_id;
-    struct cost cost = { .frame_id = frame_id != s->shown_frame ? frame_id : 0 };
+    bool again = frame_id == s->shown_frame;
+    struct cost cost = { 0 };
+    struct ag_target target;
     *actions = (struct ag_hud_actions){ 0 };
-    enum ag_presenter_state state = draw(s, s->presenter, frame, actions, &cost, err);
-    if (state == AG_PRESENTER_READY && cost.frame_id) {
-        s->shown_frame = cost.frame_id;
-        s->costs[s->next_cost++ % MAX_COSTS] = cost;
+    int64_t start = ag_now_ns();
+    enum ag_presenter_state state = ag_presenter_begin(s->presenter, again ? 0 : frame_id,
+                                                       ag_hud_background(), &target, err);
+    if (state != AG_PRESENTER_READY) {
+        return state;
     }
-    return state;
+    // Waiting for the display is no work: it is left out.
+    cost.present_ns = ag_now_ns() - start - target.waited_ns;
+    bool ok = draw_all(s, s->presenter, &target, frame, actions, &cost, err);
+    start = ag_now_ns();
+    ok = ag_presenter_end(s->presenter, err) && ok;
+    if (!ok) {
+        return AG_PRESENTER_ERROR;
+    }
+    s->moved = false;
+    s->shown_frame = frame_id;
+    if (!again) {
+        struct cost *sum = cost_of(s, frame_id);
+        sum->hud_ns += cost.hud_ns;
+        sum->present_ns += cost.present_ns + ag_now_ns() - start;
+    }
+    return AG_PRESENTER_READY;
 }
 
-bool ag_screen_write_png(struct ag_screen *s, const struct ag_screen_frame *frame,
-                         const char *path, struct ag_error *err)
+// ---- pictures to take home -------------------------------------------------------------------
+
+static void bare_view(const struct ag_screen *s, const struct ag_screen_frame *frame,
+                      struct ag_view *out)
 {
-    struct ag_hud_actions actions;
-    struct cost cost = { 0 };
-    uint32_t width = s->view.width ? s->view.width : s->params.target.width;
-    uint32_t height = s->view.height ? s->view.height : s->params.target.height;
-    struct ag_presenter *offscreen = ag_presenter_create(
-        s->log, s->gpu, &(struct ag_presenter_params){ .width = width, .height = height }, err);
-    uint8_t *rgba = ag_alloc((size_t)width * height * 4);
-    s->refresh = true;
-    bool ok = offscreen &&
-              draw(s, offscreen, frame, &actions, &cost, err) == AG_PRESENTER_READY &&
-              ag_presenter_read(offscreen, rgba, err) &&
-              ag_screenshot_write(path, (const uint8_t *const[]){ rgba }, 1, width, height, err);
-    ag_presenter_destroy(&offscreen);
-    ag_free(rgba);
-    return ok;
+    struct ag_pictures pictures = ag_pipeline_pictures(frame->pipeline);
+    struct ag_shape shape = shape_of(&pictures);
+    uint64_t most = ag_gpu_get_info(s->gpu)->max_buffer_bytes;
+    uint32_t side = MAX_IMAGE_SIDE;
+    do { // it has to fit into an image and into a buffer
+        ag_view_bare(&shape, s->layout, side, out);
+        side = AG_MAX(out->width, out->height) / 8 * 7;
+    } while (4ull * out->width * out->height > most && side > 0);
+}
+
+void ag_screen_capture_size(const struct ag_screen *s, const struct ag_screen_frame *frame,
+                            bool hud, uint32_t *width, uint32_t *height)
+{
+    *width = *height = 0;
+    if (!ag_pipeline_pictures(frame->pipeline).frame_id) {
+        return;
+    }
+    if (hud) {
+        *width = s->view.width ? s->view.width : s->params.target.width;
+        *height = s->view.height ? s->view.height : s->params.target.height;
+        return;
+    }
+    struct ag_view view;
+    bare_view(s, frame, &view);
+    *width = view.width;
+    *height = view.height;
+}
+
+static bool open_capture(struct ag_screen *s, uint32_t width, uint32_t height,
+                         struct ag_error *err)
+{
+    if (!s->capture) {
+        s->capture = ag_presenter_create(
+            s->log, s->gpu, &(struct ag_presenter_params){ .capture = true }, err);
+    }
+    if (s->capture) {
+        ag_presenter_resize(s->capture, width, height);
+    }
+    return s->capture != NULL;
+}
+
+uint64_t ag_screen_capture(struct ag_screen *s, const struct ag_screen_frame *frame, bool hud,
+                           const struct ag_buffer *to, struct ag_error *err)
+{
+    struct ag_pictures pictures = ag_pipeline_pictures(frame->pipeline);
+    int64_t start = ag_now_ns();
+    uint32_t width, height;
+    struct ag_target target;
+    ag_screen_capture_size(s, frame, hud, &width, &height);
+    if (!open_capture(s, width, height, err) ||
+        ag_presenter_begin(s->capture, pictures.frame_id, ag_hud_background(), &target, err) !=
+            AG_PRESENTER_READY) {
+        return 0;
+    }
+    bool ok = true;
+    if (hud) {
+        struct ag_hud_actions actions;
+        struct cost cost = { 0 };
+        ok = draw_all(s, s->capture, &target, frame, &actions, &cost, err);
+    } else {
+        struct ag_view view;
+        bare_view(s, frame, &view);
+        draw_panels(s, s->capture, &view, &pictures, true);
+    }
+    uint64_t value = ag_presenter_end_into(s->capture, to, err);
+    cost_of(s, pictures.frame_id)->export_ns += ag_now_ns() - start;
+    return ok ? value : 0;
 }
