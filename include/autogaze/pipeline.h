@@ -65,6 +65,9 @@ struct ag_live {
 struct ag_live ag_pipeline_get_live(const struct ag_pipeline *p);
 // false: not possible here (the error says why); nothing has changed then.
 bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, struct ag_error *err);
+// Another model (--model) from the next tick on; loads it, which takes its time. The history stays,
+// the model's canvas is made from it (M11). false: the model stays what it was.
+bool ag_pipeline_set_model(struct ag_pipeline *p, const char *name, struct ag_error *err);
 void ag_pipeline_force_keyframe(struct ag_pipeline *p);
 void ag_pipeline_reset_context(struct ag_pipeline *p); // model's past and canvas become unknown
 void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused);

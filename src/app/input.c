@@ -127,6 +127,37 @@ static void toggle_repair(struct window *w, int unused)
     window_notice(w, text, false);
 }
 
+// The usable model behind the one in use.
+static void next_model(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_model_listing *models = ag_alloc(16 * sizeof(*models));
+    int n = ag_model_list(models, 16), now = -1;
+    char text[128] = "no other model: --list-models shows where they are looked for";
+    for (int i = 0; i < n; i++) {
+        now = strcmp(w->model, models[i].name) == 0 ? i : now;
+    }
+    for (int k = 1; k <= n; k++) {
+        const struct ag_model_listing *m = &models[(now + k) % n];
+        if (!m->usable || (now + k) % n == now) {
+            continue;
+        }
+        struct ag_error err = { 0 };
+        if (ag_pipeline_set_model(w->pipeline, m->name, &err)) {
+            snprintf(text, sizeof(text), "model: %s", m->name);
+            snprintf(w->model, sizeof(w->model), "%s", m->name);
+        } else {
+            window_notice(w, err.text, false);
+            text[0] = 0;
+        }
+        break;
+    }
+    if (text[0]) {
+        window_notice(w, text, false);
+    }
+    ag_free(models);
+}
+
 static void keyframe(struct window *w, int unused)
 {
     (void)unused;
@@ -265,6 +296,7 @@ static const struct key keys[] = {
     { SDLK_RIGHT, 0, true, "Right", "on 5 seconds", seek, 5 },
     { SDLK_DOWN, 0, true, "Down", "back a minute", seek, -60 },
     { SDLK_UP, 0, true, "Up", "on a minute", seek, 60 },
+    { SDLK_n, 0, false, "N", "next model of --list-models", next_model, 0 },
     { SDLK_s, 0, false, "S", "mask source: model, patch-diff, canvas-diff", next_mode, MODE_SOURCE },
     { SDLK_e, 0, false, "E", "repair what the mask misses: off, on", toggle_repair, 0 },
     { 0, '[', true, "[", "lower quality: 1 dB or 0.01", change_quality, -1 },

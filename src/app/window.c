@@ -374,6 +374,7 @@ int app_run_window(const struct ag_log *log, const struct ag_config *config, int
                    struct ag_error *err)
 {
     struct window w = { .log = log, .config = config };
+    snprintf(w.model, sizeof(w.model), "%s", config->model);
     bool ok = open_sdl(&w, err) && open_gpu(&w, err) && run(&w, start_ns, err);
     ag_screen_destroy(&w.screen);
     ag_pipeline_destroy(&w.pipeline);

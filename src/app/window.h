@@ -21,6 +21,7 @@ struct window {
     struct ag_pipeline *pipeline;
     struct ag_screen *screen;
     struct session session;
+    char model[64];           // name in use, as ag_model_list has it
     uint64_t composed;        // ticks that made a frame
     bool quit;                // the person wants to leave
     bool ended;               // the source has ended

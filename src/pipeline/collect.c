@@ -42,9 +42,12 @@ bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
     // Reports outlive a change of layout: their arrays only grow.
     for (int i = 0; i < REPORTS; i++) {
         struct kept_report *k = &p->kept[i];
-        if (!k->ids) {
-            k->ids = ag_alloc(cells * sizeof(uint32_t));
-            k->losses = ag_alloc(cells * sizeof(float));
+        if (k->max_ids < cells) {
+            k->max_ids = cells;
+            k->ids = ag_realloc(k->ids, cells * sizeof(uint32_t));
+            k->losses = ag_realloc(k->losses, cells * sizeof(float));
+            k->report.gaze.ids = k->ids;
+            k->report.gaze.losses = k->losses;
         }
         if (k->max_cells < p->layout.cells) {
             k->max_cells = p->layout.cells;

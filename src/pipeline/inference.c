@@ -114,12 +114,64 @@ static bool create_backend(struct ag_pipeline *p, struct ag_error *err)
     return p->gpu_model != NULL;
 }
 
-bool inference_create(struct ag_pipeline *p, struct ag_error *err)
+// Everything that belongs to one model.
+struct model_part {
+    struct ag_model *model;
+    struct ag_cpu_model *cpu;
+    struct ag_cpu_stream *cpu_stream;
+    struct ag_gpu_model *gpu_model;
+    struct job *job;
+    uint32_t *cells;
+    uint32_t side;
+    enum ag_context context;
+    float threshold, canvas_diff_db;
+};
+
+// Leaves the pipeline without a model.
+static struct model_part detach_model(struct ag_pipeline *p)
+{
+    struct model_part m = {
+        p->model, p->cpu, p->cpu_stream, p->gpu_model, p->job, p->current.cells, p->side,
+        p->context, p->live.threshold, p->live.canvas_diff_db,
+    };
+    p->model = NULL;
+    p->cpu = NULL;
+    p->cpu_stream = NULL;
+    p->gpu_model = NULL;
+    p->job = NULL;
+    p->current.cells = NULL;
+    return m;
+}
+
+static void attach_model(struct ag_pipeline *p, const struct model_part *m)
+{
+    p->model = m->model;
+    p->cpu = m->cpu;
+    p->cpu_stream = m->cpu_stream;
+    p->gpu_model = m->gpu_model;
+    p->job = m->job;
+    p->current.cells = m->cells;
+    p->side = m->side;
+    p->context = m->context;
+    p->live.threshold = m->threshold;
+    p->live.canvas_diff_db = m->canvas_diff_db;
+}
+
+static void close_model(struct ag_pipeline *p, struct model_part *m)
+{
+    job_destroy(&m->job);
+    ag_free(m->cells);
+    ag_cpu_stream_destroy(&m->cpu_stream);
+    ag_cpu_model_destroy(&m->cpu);
+    ag_gpu_model_destroy(p->gpu, &m->gpu_model);
+    ag_model_destroy(&m->model);
+}
+
+static bool open_model(struct ag_pipeline *p, const char *name, struct ag_error *err)
 {
     const struct ag_config *c = &p->config;
-    const struct ag_gpu_info *gpu = ag_gpu_get_info(p->gpu);
     char dir[1024];
-    if (!ag_model_find(c->model, dir, sizeof(dir), err)) {
+    if (!ag_model_find(name, dir, sizeof(dir), err)) {
         return false;
     }
     p->model = ag_model_load(p->log, dir, err);
@@ -130,6 +182,20 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
     p->context = c->context == AG_CHOOSE_CONTEXT_FRAMES   ? AG_CONTEXT_FRAMES
                  : c->context == AG_CHOOSE_CONTEXT_CANVAS ? AG_CONTEXT_CANVAS
                                                           : p->model->config.context;
+    struct ag_error why = { 0 };
+    p->live.threshold = inference_threshold(c, p->model, &why);
+    if (why.status) {
+        *err = why;
+        return false;
+    }
+    p->live.canvas_diff_db = canvas_diff_target(c, p->live.threshold, p->model);
+    return create_backend(p, err);
+}
+
+bool inference_create(struct ag_pipeline *p, struct ag_error *err)
+{
+    const struct ag_config *c = &p->config;
+    const struct ag_gpu_info *gpu = ag_gpu_get_info(p->gpu);
     p->policy = c->policy == AG_CHOOSE_POLICY_CHUNK       ? AG_STREAM_CHUNK
                 : c->policy == AG_CHOOSE_POLICY_SLIDE     ? AG_STREAM_SLIDE
                 : c->policy == AG_CHOOSE_POLICY_UNBOUNDED ? AG_STREAM_UNBOUNDED
@@ -137,39 +203,55 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
                                                           : AG_STREAM_CHUNK;
     p->on_cpu = c->backend == AG_BACKEND_CPU || (c->backend == AG_BACKEND_AUTO && gpu->software);
     p->precision = c->precision == AG_CHOOSE_PRECISION_F16 ? AG_PRECISION_F16 : AG_PRECISION_F32;
-    struct ag_error why = { 0 };
-    p->live.threshold = inference_threshold(c, p->model, &why);
-    if (why.status) {
-        *err = why;
-        return false;
-    }
     if (c->force_mask) {
         p->has_forced = ag_forced_open(c->force_mask, &p->forced, err);
         if (!p->has_forced) {
             return false;
         }
     }
-    p->live.canvas_diff_db = canvas_diff_target(c, p->live.threshold, p->model);
     p->patch_diff = ag_patch_diff_create(p->gpu, err);
     p->canvas_diff = ag_cell_errors_create(p->gpu, err);
     p->repair = ag_cell_errors_create(p->gpu, err);
-    return p->patch_diff && p->canvas_diff && p->repair && create_backend(p, err);
+    return p->patch_diff && p->canvas_diff && p->repair && open_model(p, c->model, err);
+}
+
+bool ag_pipeline_set_model(struct ag_pipeline *p, const char *name, struct ag_error *err)
+{
+    if (!ag_pipeline_drain(p, err)) {
+        return false;
+    }
+    struct model_part old = detach_model(p);
+    if (!open_model(p, name, err)) {
+        struct model_part half = detach_model(p);
+        close_model(p, &half);
+        attach_model(p, &old);
+        return false;
+    }
+    close_model(p, &old);
+    snprintf(p->model_name, sizeof(p->model_name), "%s", name);
+    p->config.model = p->model_name;
+    p->current.n = 0;
+    p->current.frame_id = 0;
+    p->job_snapshot = 0;
+    p->job_stale = p->job_reset = false;
+    p->gpu_job_wanted = p->gpu_gaze_new = false;
+    p->model_ns_ema = 0;
+    p->slow_frames = p->quick_frames = 0;
+    p->previous_id = 0;
+    p->new_model = true;
+    return true;
 }
 
 void inference_destroy(struct ag_pipeline *p)
 {
-    job_destroy(&p->job);
-    ag_free(p->current.cells);
-    ag_cpu_stream_destroy(&p->cpu_stream);
-    ag_cpu_model_destroy(&p->cpu);
-    ag_gpu_model_destroy(p->gpu, &p->gpu_model);
+    struct model_part m = detach_model(p);
+    close_model(p, &m);
     ag_patch_diff_destroy(p->gpu, &p->patch_diff);
     ag_cell_errors_destroy(p->gpu, &p->canvas_diff);
     ag_cell_errors_destroy(p->gpu, &p->repair);
     if (p->has_forced) {
         ag_forced_close(&p->forced);
     }
-    ag_model_destroy(&p->model);
 }
 
 bool inference_configure(struct ag_pipeline *p, struct ag_error *err)

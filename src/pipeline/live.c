@@ -24,6 +24,9 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
         isnan(live->repair_db) != isnan(p->live.repair_db) || live->output != p->live.output) {
         p->reconfigure = true; // the layout of cells changes
     }
+    if (live->output != p->live.output) {
+        p->force_keyframe = true; // full-blend leaves no history behind
+    }
     if (live->mask_source != p->live.mask_source) {
         inference_reset(p); // context `frames` has missed frames meanwhile; a canvas has not
     }

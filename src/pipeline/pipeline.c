@@ -61,13 +61,18 @@ fail:
 
 static void destroy_pictures(struct ag_pipeline *p)
 {
+    ag_buffer_destroy(p->gpu, &p->rgba[0]);
+    ag_buffer_destroy(p->gpu, &p->rgba[1]);
+    ag_buffer_destroy(p->gpu, &p->history);
+    ag_buffer_destroy(p->gpu, &p->mask);
+}
+
+static void destroy_inputs(struct ag_pipeline *p)
+{
     for (int i = 0; i < 2; i++) {
-        ag_buffer_destroy(p->gpu, &p->rgba[i]);
         ag_buffer_destroy(p->gpu, &p->input[i]);
         ag_buffer_destroy(p->gpu, &p->host_input[i]);
     }
-    ag_buffer_destroy(p->gpu, &p->history);
-    ag_buffer_destroy(p->gpu, &p->mask);
     ag_buffer_destroy(p->gpu, &p->canvas);
     ag_buffer_destroy(p->gpu, &p->host_canvas);
     ag_buffer_destroy(p->gpu, &p->job_canvas);
@@ -84,6 +89,7 @@ void ag_pipeline_destroy(struct ag_pipeline **pp)
     collect_destroy_slots(p);
     collect_destroy_reports(p);
     destroy_pictures(p);
+    destroy_inputs(p);
     ag_preprocess_destroy(p->gpu, &p->preprocess);
     ag_planner_destroy(p->gpu, &p->planner);
     ag_compositor_destroy(p->gpu, &p->compositor);
@@ -98,7 +104,6 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
 {
     const struct ag_gpu_info *info = ag_gpu_get_info(p->gpu);
     uint64_t picture = AG_ALIGN_UP(4ull * p->width * p->height, 256);
-    uint64_t input = 12ull * p->side * p->side;
     if (picture > info->max_buffer_bytes) {
         return ag_fail(err, AG_ERR_INPUT,
                        "%ux%u frames need buffers of %llu bytes, %s offers %llu: use a smaller input",
@@ -108,9 +113,23 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
     destroy_pictures(p);
     for (int i = 0; i < 2; i++) {
         p->rgba[i] = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/rgba", err);
+        if (!p->rgba[i]) {
+            return false;
+        }
+    }
+    p->history = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/history", err);
+    p->mask = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/mask", err);
+    return p->history && p->mask;
+}
+
+static bool create_inputs(struct ag_pipeline *p, struct ag_error *err)
+{
+    uint64_t input = 12ull * p->side * p->side;
+    destroy_inputs(p);
+    for (int i = 0; i < 2; i++) {
         p->input[i] = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/input", err);
         p->host_input_id[i] = 0;
-        if (!p->rgba[i] || !p->input[i]) {
+        if (!p->input[i]) {
             return false;
         }
         if (p->on_cpu) {
@@ -120,13 +139,11 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
             }
         }
     }
-    p->history = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/history", err);
-    p->mask = ag_buffer_create(p->gpu, AG_MEM_DEVICE, picture, "picture/mask", err);
     p->canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/canvas", err);
     p->job_canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "job/canvas", err);
     p->host_canvas =
         p->on_cpu ? ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/canvas", err) : NULL;
-    return p->history && p->mask && p->canvas && p->job_canvas && (p->host_canvas || !p->on_cpu);
+    return p->canvas && p->job_canvas && (p->host_canvas || !p->on_cpu);
 }
 
 static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
@@ -166,14 +183,15 @@ bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
     if (!ag_pipeline_drain(p, err)) {
         return false;
     }
-    if (width != p->width || height != p->height) {
+    bool resized = width != p->width || height != p->height;
+    if (resized || p->new_model) {
         p->width = width;
         p->height = height;
         char why[256] = "";
         struct ag_preprocess_setup setup = {
             .width = width, .height = height, .config = &p->model->preprocess, .side = p->side,
         };
-        if (!create_pictures(p, err) ||
+        if ((resized && !create_pictures(p, err)) || !create_inputs(p, err) ||
             !ag_preprocess_configure(p->preprocess, &setup, &p->inferable, why, sizeof(why), err)) {
             return false;
         }
@@ -181,12 +199,12 @@ bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
             snprintf(p->notice, sizeof(p->notice), "%s", why);
             ag_warn(p->log, "%s", why);
         }
-        p->history_valid = false;
+        p->history_valid = p->history_valid && !resized;
         p->canvas_known = false;
         p->previous_id = 0;
         inference_reset(p);
     }
-    p->reconfigure = false;
+    p->reconfigure = p->new_model = false;
     return configure_stages(p, err);
 }
 
@@ -195,7 +213,8 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
 {
     uint32_t width, height;
     ag_frame_picture_size(frame, &width, &height);
-    if (width != p->width || height != p->height || p->reconfigure) {
+    bool new_model = p->new_model;
+    if (width != p->width || height != p->height || p->reconfigure || new_model) {
         if (!pipeline_configure(p, width, height, err)) {
             return false;
         }
@@ -211,6 +230,8 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
         p->reset_context = false;
         inference_reset(p);
     }
+    p->rebuild_canvas = new_model && p->history_valid && p->inferable;
+    p->canvas_known = p->canvas_known || p->rebuild_canvas;
     return true;
 }
 
@@ -273,6 +294,11 @@ static bool record_input(struct ag_pipeline *p, struct ag_cmd *cmd, const struct
     }
     if (p->inferable) {
         ag_preprocess_record_input(p->preprocess, cmd, p->rgba[now], p->input[now], 0);
+    }
+    if (p->rebuild_canvas) { // what a new model has to know of the picture on screen
+        ag_cmd_barrier(cmd);
+        ag_preprocess_record_input(p->preprocess, cmd, p->history, p->canvas, 0);
+        p->rebuild_canvas = false;
     }
     return true;
 }

@@ -46,7 +46,7 @@ struct offsets {
 struct kept_report {
     struct ag_frame_report report;
     uint32_t *ids, *cells;
-    uint32_t max_cells;
+    uint32_t max_ids, max_cells;
     float *losses;
 };
 
@@ -120,6 +120,7 @@ struct ag_pipeline {
     // --- state of the stream
     bool history_valid;              // and with it the canvas
     bool canvas_known;
+    bool rebuild_canvas;             // from the history, with the next frame
     uint64_t previous_id;            // frame in rgba/input[other]; 0: none
     uint64_t composed;               // frames composed
     uint64_t since_keyframe;
@@ -130,6 +131,8 @@ struct ag_pipeline {
     // --- settings
     struct ag_live live;
     bool reconfigure;                // sizes or layout changed
+    bool new_model;                  // and with it the size of its inputs: ag_pipeline_set_model
+    char model_name[1024];
     uint32_t sparse_below;           // pixels: crossover of the dispatch paths
 
     // --- frames in flight and reports
