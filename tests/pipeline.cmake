@@ -1,5 +1,7 @@
 ag_test(pipeline LABELS gpu)
 target_link_libraries(test_pipeline PRIVATE autogaze)
+ag_test(closed_loop LABELS gpu)
+target_link_libraries(test_closed_loop PRIVATE autogaze)
 
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/tests/cli.sh $<TARGET_FILE:autogaze-viewer> ${CMAKE_SOURCE_DIR})
 set_tests_properties(cli PROPERTIES LABELS gpu TIMEOUT 300)

@@ -400,8 +400,9 @@ bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd
         return true;
     }
     if (p->live.mask_source == AG_MASK_CANVAS_DIFF) {
-        ag_canvas_diff_record(p->canvas_diff, *cmd, p->history_valid ? p->history : NULL,
-                              p->rgba[now], p->live.canvas_diff_db, mask);
+        bool history = p->history_valid && p->live.output == AG_OUTPUT_INTERFRAME;
+        ag_canvas_diff_record(p->canvas_diff, *cmd, history ? p->history : NULL, p->rgba[now],
+                              p->live.canvas_diff_db, mask);
         ag_cmd_barrier(*cmd);
         mask->frame_id = s->report.frame_id;
         *has_mask = true;

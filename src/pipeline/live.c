@@ -24,6 +24,11 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
         isnan(live->repair_db) != isnan(p->live.repair_db) || live->output != p->live.output) {
         p->reconfigure = true; // the layout of cells changes
     }
+    bool changed = live->output != p->live.output || live->mask_source != p->live.mask_source;
+    if (changed && live->output == AG_OUTPUT_FULL_BLEND && live->mask_source == AG_MASK_CANVAS_DIFF) {
+        snprintf(p->notice, sizeof(p->notice), "full-blend keeps no history that canvas-diff could "
+                                               "compare with: its masks are empty");
+    }
     if (live->output != p->live.output) {
         p->force_keyframe = true; // full-blend leaves no history behind
     }
