@@ -7,8 +7,7 @@
 
 AG_SHADERS(source);
 
-#define GROUP_X 32
-#define GROUP_Y 8
+#define GROUP 64
 
 static const struct {
     uint32_t width, height;
@@ -29,14 +28,16 @@ static int close_gpu(void **state)
     return 0;
 }
 
-static void check(struct ag_gpu *gpu, const struct ag_kernel *kernel, enum ag_pattern pattern,
-                  uint32_t index, uint32_t width, uint32_t height)
+static void check(struct ag_gpu *gpu, enum ag_pattern pattern, uint32_t index, uint32_t width,
+                  uint32_t height)
 {
     size_t bytes = (size_t)width * height * 4;
     uint64_t floats = ag_pattern_table_floats(pattern, width, height);
     float *table = ag_alloc((floats + 1) * sizeof(float));
     struct generate_args args;
     ag_pattern_prepare(pattern, index, width, height, &args, table);
+    struct ag_kernel *kernel = test_gpu_kernel(gpu, &ag_shaders_source, "generate",
+                                               AG_CONSTANTS(GROUP, args.pattern));
     struct ag_buffer *tables = test_gpu_buffer(gpu, table, (floats + 1) * sizeof(float), "tables");
     // One word more than the picture: the guard stays as it is.
     uint32_t *got = ag_alloc(bytes + 4), *expected = ag_alloc(bytes);
@@ -45,7 +46,7 @@ static void check(struct ag_gpu *gpu, const struct ag_kernel *kernel, enum ag_pa
 
     struct ag_cmd *cmd = test_gpu_begin(gpu);
     ag_dispatch(cmd, kernel, AG_BIND({ picture }, { tables }), &args, sizeof(args),
-                AG_DIV_UP(width, GROUP_X), AG_DIV_UP(height, GROUP_Y), 1);
+                AG_DIV_UP(width, GROUP), AG_DIV_UP(height, GENERATE_ROWS), 1);
     test_gpu_finish(gpu, cmd);
     test_gpu_read(gpu, picture, got, bytes + 4);
 
@@ -58,6 +59,7 @@ static void check(struct ag_gpu *gpu, const struct ag_kernel *kernel, enum ag_pa
                      expected[i]);
         }
     }
+    ag_kernel_destroy(gpu, &kernel);
     ag_buffer_destroy(gpu, &picture);
     ag_buffer_destroy(gpu, &tables);
     ag_free(expected);
@@ -68,17 +70,14 @@ static void check(struct ag_gpu *gpu, const struct ag_kernel *kernel, enum ag_pa
 static void test_twin(void **state)
 {
     struct ag_gpu *gpu = *state;
-    struct ag_kernel *kernel =
-        test_gpu_kernel(gpu, &ag_shaders_source, "generate", AG_CONSTANTS(GROUP_X, GROUP_Y));
     for (size_t s = 0; s < AG_COUNT(sizes); s++) {
         for (int p = 0; p < AG_PATTERN_COUNT; p++) {
             for (size_t i = 0; i < AG_COUNT(indices); i++) {
-                check(gpu, kernel, p, indices[i], sizes[s].width, sizes[s].height);
+                check(gpu, p, indices[i], sizes[s].width, sizes[s].height);
             }
         }
     }
-    check(gpu, kernel, AG_PATTERN_PAN, 77, 1280, 720);
-    ag_kernel_destroy(gpu, &kernel);
+    check(gpu, AG_PATTERN_PAN, 77, 1280, 720);
 }
 
 int main(void)

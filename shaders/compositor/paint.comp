@@ -8,6 +8,8 @@
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in; // a power of two
 
+layout(constant_id = 1) const uint PIXELS = 1; // of an invocation
+
 layout(push_constant, std430) uniform Push { paint_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer Input { float source[]; };
 layout(std430, set = 0, binding = 1) buffer Canvas { float canvas[]; };
@@ -67,8 +69,14 @@ float paint(uint pixel)
 
 void main()
 {
-    uint lane = gl_LocalInvocationIndex, at = gl_GlobalInvocationID.x;
-    sums[lane] = at < args.tiles * args.side * args.side ? paint(at) : 0.0;
+    uint lane = gl_LocalInvocationIndex, n_pixels = args.tiles * args.side * args.side;
+    uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * PIXELS + lane;
+    float sum = 0.0;
+    for (uint i = 0; i < PIXELS; i++) {
+        uint at = first + i * gl_WorkGroupSize.x;
+        sum += at < n_pixels ? paint(at) : 0.0;
+    }
+    sums[lane] = sum;
     for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
         barrier();
         if (lane < n) {

@@ -11,6 +11,8 @@
 #define AG_GENERATE_NOISE 2u
 #define AG_GENERATE_CHECKER 3u
 #define AG_GENERATE_BENCH 4u
+#define AG_GENERATE_COUNT 5u
+#define GENERATE_ROWS 8u // pixels that an invocation makes
 
 // The table buffer (float32), for pan and local motion:
 //     x_ramp[width], y_ramp[height]      x/max(W-1,1), y/max(H-1,1)

@@ -1,12 +1,15 @@
 // Draws a synthetic frame: the twin of ag_pattern_draw, bit for bit. Additions and multiplications
 // are exact in both worlds as long as nothing is fused or reordered (precise); divisions and sines
 // come from the host (see generate_args.h).
-// One invocation a pixel.
+// One invocation makes GENERATE_ROWS pixels, one below the other: what depends on x alone is worked out
+// once, what depends on y alone is the same for a workgroup.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "interface/generate_args.h"
 
-layout(local_size_x_id = 0, local_size_y_id = 1) in;
+layout(local_size_x_id = 0, local_size_y = 1) in;
+// A kernel for each pattern: some drivers work through all branches of a switch and drop the rest.
+layout(constant_id = 1) const uint PATTERN = AG_GENERATE_PAN;
 
 layout(push_constant) uniform push_block { generate_args a; };
 
@@ -17,6 +20,12 @@ uint rgb(uint r, uint g, uint b)
 {
     return (r & 255u) | (g & 255u) << 8 | (b & 255u) << 16 | 255u << 24;
 }
+
+// Exact for the numbers named: a multiplication is cheaper than a division, which few devices have.
+uint third(uint v) { return v * 43691u >> 17; }        // v < 32768
+uint fifth(uint v) { return v * 52429u >> 18; }        // v < 16384
+uint seventh(uint v) { return v * 37450u >> 18; }      // v < 16384
+uint eighteenth(uint v) { return v * 58255u >> 20; }   // v < 16384
 
 uint clamp8(float v)
 {
@@ -58,21 +67,21 @@ uint draw_local_motion(uvec2 at)
 {
     ivec2 p = ivec2(at);
     if (inside(p, a.box_x0, a.box_y0, a.box_x1, a.box_y1) || in_circle(p)) {
-        return rgb(42u, 202u + ((at.x + at.y) / 3u & 31u), 220u);
+        return rgb(42u, 202u + (third(at.x + at.y) & 31u), 220u);
     }
     uint f = ((13u * at.x ^ 7u * at.y) + 31u) & 31u;
     if (inside(p, a.x0, a.y0, a.x1, a.y1)) {
         uvec2 l = uvec2(p - ivec2(a.x0, a.y0));
-        uint t = (l.x / 5u + l.y / 7u) & 1u;
-        return rgb(210u - 34u * t + f / 3u, 122u + 28u * t, 48u + ((l.x + l.y) & 31u));
+        uint t = (fifth(l.x) + seventh(l.y)) & 1u;
+        return rgb(210u - 34u * t + third(f), 122u + 28u * t, 48u + ((l.x + l.y) & 31u));
     }
     float xf = table[at.x], yf = table[a.width + at.y];
-    uint k = (at.x / 18u + at.y / 18u) & 1u;
+    uint k = (eighteenth(at.x) + eighteenth(at.y)) & 1u;
     precise float r = 38.0 + xf * 68.0;
     precise float g = 58.0 + yf * 92.0;
     precise float b = 86.0 + (1.0 - xf) * 54.0;
-    return rgb(clamp8(r) + 14u * k + f / 4u, clamp8(g) + 10u * k + f / 5u,
-               clamp8(b) + 8u * k + f / 3u);
+    return rgb(clamp8(r) + 14u * k + f / 4u, clamp8(g) + 10u * k + fifth(f),
+               clamp8(b) + 8u * k + third(f));
 }
 
 uint draw_noise(uvec2 at)
@@ -96,14 +105,10 @@ uint draw_bench(uvec2 at)
     return rgb(at.x + a.add_x, at.y + a.add_y, at.x + at.y + a.add_sum);
 }
 
-void main()
+uint draw(uvec2 at)
 {
-    uvec2 at = gl_GlobalInvocationID.xy;
-    if (at.x >= a.width || at.y >= a.height) {
-        return;
-    }
     uint pixel = 0u;
-    switch (a.pattern) {
+    switch (PATTERN) {
     case AG_GENERATE_PAN:
         pixel = draw_pan(at);
         break;
@@ -120,5 +125,16 @@ void main()
         pixel = draw_bench(at);
         break;
     }
-    picture[at.y * a.width + at.x] = pixel;
+    return pixel;
+}
+
+void main()
+{
+    uint x = gl_GlobalInvocationID.x, y0 = gl_WorkGroupID.y * GENERATE_ROWS;
+    if (x >= a.width) {
+        return;
+    }
+    for (uint y = y0; y < min(y0 + GENERATE_ROWS, a.height); y++) {
+        picture[y * a.width + x] = draw(uvec2(x, y));
+    }
 }

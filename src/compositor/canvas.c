@@ -6,13 +6,18 @@
 
 AG_SHADERS(compositor);
 
+// Invocations of a workgroup and pixels of an invocation. A barrier costs a software device as much as
+// dozens of pixels: its groups are one vector wide and do more.
 #define GROUP_SIZE 256
+#define SOFTWARE_GROUP_SIZE 8
+#define SOFTWARE_PIXELS 64
 #define MAX_GROUPS 65535u // that every device takes
 
 struct ag_canvas {
     struct ag_gpu *gpu;
     struct ag_kernel *paint, *sum;
     struct ag_canvas_setup setup;
+    uint32_t group, pixels;    // see above
     uint32_t n_grids;          // of the drawn layout
     struct ag_buffer *centres; // see paint.comp
     struct ag_buffer *partial; // float32 [groups]
@@ -22,9 +27,12 @@ struct ag_canvas *ag_canvas_create(struct ag_gpu *gpu, struct ag_error *err)
 {
     struct ag_canvas *c = ag_alloc(sizeof(*c));
     c->gpu = gpu;
-    struct ag_kernel_params paint = { &ag_shaders_compositor, "paint", AG_CONSTANTS(GROUP_SIZE) };
-    struct ag_kernel_params sum = { &ag_shaders_compositor, "paint_sum",
-                                    AG_CONSTANTS(GROUP_SIZE) };
+    bool software = ag_gpu_get_info(gpu)->software;
+    c->group = software ? SOFTWARE_GROUP_SIZE : GROUP_SIZE;
+    c->pixels = software ? SOFTWARE_PIXELS : 1;
+    struct ag_kernel_params paint = { &ag_shaders_compositor, "paint",
+                                      AG_CONSTANTS(c->group, c->pixels) };
+    struct ag_kernel_params sum = { &ag_shaders_compositor, "paint_sum", AG_CONSTANTS(c->group) };
     c->paint = ag_kernel_create(gpu, &paint, err);
     c->sum = ag_kernel_create(gpu, &sum, err);
     if (!c->paint || !c->sum) {
@@ -59,7 +67,7 @@ static uint64_t pixels_of(const struct ag_canvas_setup *s)
 
 static uint32_t groups_of(const struct ag_canvas *c)
 {
-    return (uint32_t)AG_DIV_UP(pixels_of(&c->setup), GROUP_SIZE);
+    return (uint32_t)AG_DIV_UP(pixels_of(&c->setup), c->group * c->pixels);
 }
 
 // Cells of an axis that hold the centre of each of `extent` canvas pixels, of which the grid spans
@@ -125,7 +133,7 @@ bool ag_canvas_configure(struct ag_canvas *c, const struct ag_canvas_setup *setu
     s.rows = AG_MAX(s.rows, 1u);
     s.span_width = s.span_width ? s.span_width : s.cols * s.side;
     s.span_height = s.span_height ? s.span_height : s.rows * s.side;
-    if (pixels_of(&s) > (uint64_t)MAX_GROUPS * GROUP_SIZE) {
+    if (pixels_of(&s) > (uint64_t)MAX_GROUPS * c->group * c->pixels) {
         return ag_fail(err, AG_ERR_INPUT, "%u x %u tiles of %u pixels a side are too many for a "
                        "canvas", s.cols, s.rows, s.side);
     }

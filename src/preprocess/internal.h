@@ -5,6 +5,7 @@
 #include "autogaze/preprocess.h"
 
 #include "interface/color_args.h"
+#include "interface/generate_args.h"
 #include "interface/resize_args.h"
 
 #define BIND_ALIGN 256 // of a binding's offset
@@ -16,7 +17,7 @@ struct ag_preprocess {
     struct ag_kernel *color;       // for one pixel format, that of the last frame
     uint32_t color_constants[COLOR_CONSTANTS];
     struct ag_buffer *samples;     // as large as the largest frame so far
-    struct ag_kernel *generate;    // synthetic frames
+    struct ag_kernel *generate[AG_GENERATE_COUNT]; // synthetic frames: made when first seen
     struct ag_buffer *waves;       // their tables: UPLOAD, a slot for each submission in flight
     uint32_t next_waves;
 
@@ -32,7 +33,6 @@ struct ag_preprocess {
     struct tile_args tile_args;    // cols 0: no tiles
 };
 
-bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err);
 void ag_picture_destroy(struct ag_preprocess *p);
 
 #endif

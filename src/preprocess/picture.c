@@ -6,28 +6,22 @@
 
 #include "autogaze/preprocess_ref.h"
 #include "autogaze/source.h"
-#include "interface/generate_args.h"
 
 AG_SHADERS(preprocess);
 AG_SHADERS(source);
 
 #define GROUP_X 16
 #define GROUP_Y 8
+#define GENERATE_GROUP 64
 #define MAX_STEP 8
 #define SLACK 64 // bytes behind the samples that the last strip may read
-
-bool ag_picture_create(struct ag_preprocess *p, struct ag_error *err)
-{
-    struct ag_kernel_params generate = { &ag_shaders_source, "generate",
-                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
-    p->generate = ag_kernel_create(p->gpu, &generate, err);
-    return p->generate != NULL;
-}
 
 void ag_picture_destroy(struct ag_preprocess *p)
 {
     ag_buffer_destroy(p->gpu, &p->waves);
-    ag_kernel_destroy(p->gpu, &p->generate);
+    for (uint32_t i = 0; i < AG_GENERATE_COUNT; i++) {
+        ag_kernel_destroy(p->gpu, &p->generate[i]);
+    }
     ag_buffer_destroy(p->gpu, &p->samples);
     ag_kernel_destroy(p->gpu, &p->color);
 }
@@ -212,6 +206,16 @@ static bool reserve_waves(struct ag_preprocess *p, uint64_t slot, struct ag_erro
     return p->waves != NULL;
 }
 
+static bool make_generator(struct ag_preprocess *p, uint32_t pattern, struct ag_error *err)
+{
+    struct ag_kernel_params params = { &ag_shaders_source, "generate",
+                                       AG_CONSTANTS(GENERATE_GROUP, pattern) };
+    if (!p->generate[pattern]) {
+        p->generate[pattern] = ag_kernel_create(p->gpu, &params, err);
+    }
+    return p->generate[pattern] != NULL;
+}
+
 static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
                              const struct ag_frame *f, struct ag_buffer *rgba,
                              struct ag_error *err)
@@ -227,11 +231,14 @@ static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_pattern_prepare(f->pattern, f->index, f->width, f->height, &a,
                        (float *)((uint8_t *)p->waves->data + at));
     ag_buffer_flush(p->gpu, p->waves);
+    if (!make_generator(p, a.pattern, err)) {
+        return false;
+    }
 
     ag_cmd_stage_begin(cmd, AG_STAGE_GENERATE);
     uint64_t bytes = (uint64_t)f->width * f->height * 4;
-    ag_dispatch(cmd, p->generate, AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
-                sizeof(a), AG_DIV_UP(f->width, GROUP_X), AG_DIV_UP(f->height, GROUP_Y), 1);
+    ag_dispatch(cmd, p->generate[a.pattern], AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
+                sizeof(a), AG_DIV_UP(f->width, GENERATE_GROUP), AG_DIV_UP(f->height, GENERATE_ROWS), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;

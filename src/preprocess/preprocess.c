@@ -25,7 +25,7 @@ struct ag_preprocess *ag_preprocess_create(struct ag_gpu *gpu, struct ag_error *
                                         AG_CONSTANTS(GROUP_X, GROUP_Y) };
     struct ag_kernel_params tiles = { &ag_shaders_preprocess, "tiles",
                                       AG_CONSTANTS(GROUP_X, GROUP_Y) };
-    if (!ag_picture_create(p, err) || !(p->rows = ag_kernel_create(gpu, &rows, err)) ||
+    if (!(p->rows = ag_kernel_create(gpu, &rows, err)) ||
         !(p->columns = ag_kernel_create(gpu, &columns, err)) ||
         !(p->bicubic = ag_kernel_create(gpu, &bicubic, err)) ||
         !(p->tiles = ag_kernel_create(gpu, &tiles, err))) {
