@@ -2,3 +2,10 @@ ag_test(gaze_export MODULES export report timing config reference model base LAB
 if(AUTOGAZE_FFMPEG)
   ag_test(export MODULES export report timing config reference base LABELS cpu)
 endif()
+# The program's own use of it.
+ag_test(takeaway SOURCES ${CMAKE_SOURCE_DIR}/src/app/takeaway.c LABELS gpu)
+target_link_libraries(test_takeaway PRIVATE autogaze)
+if(AUTOGAZE_FFMPEG)
+  add_test(NAME record COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/record.sh $<TARGET_FILE:autogaze-viewer>)
+  set_tests_properties(record PROPERTIES LABELS "gpu;slow" TIMEOUT 300)
+endif()

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The window under a virtual X server: keys do what the help says, resizing and hiding leave no
 # validation message, a windowed run gives the hashes of the headless run, a missing display gets a
-# sentence. Needs Xvfb, xdotool, ImageMagick, ffmpeg and python3; without them it fails.
+# sentence. Needs Xvfb, xdotool, ImageMagick, ffmpeg, prlimit and python3; without them it fails.
 #     window.sh VIEWER TINY_WM
 set -u
 viewer=$(readlink -f "$1")
@@ -26,7 +26,7 @@ check() { # check 'what' command...
     if "$@"; then ok "$what"; else bad "$what"; fi
 }
 
-for tool in Xvfb xdotool import convert ffmpeg python3; do
+for tool in Xvfb xdotool import convert ffmpeg ffprobe prlimit python3; do
     command -v $tool >/dev/null || { echo "FAIL: this test needs $tool"; exit 1; }
 done
 
@@ -127,6 +127,7 @@ check 'Space plays' moves $input
 press k
 press c
 press s
+press s
 check 'S switches the source' moves $input
 stop
 check 'Esc ends the program' [ $code = 0 ]
@@ -150,7 +151,80 @@ xdotool mouseup 1 mousemove --window "$id" 640 100
 sleep 0.8
 check 'the button switches the source' [ "$(shot 200x20+1060+650)" != "$before" ]
 
+# ---- layouts ----
+area=1264x540+8+8      # where pictures are, whatever the layout
+press space
+for layout in input mask output difference grid wipe; do
+    check "L goes on to $layout" changes $area l
+    cp window.png layout-$layout.png
+done
+check 'L comes back to the panels' changes $area l
+panels=$(shot $area)
+for key in 1 2 3 4; do
+    check "$key shows one picture" changes $area $key
+    cp window.png solo-$key.png
+done
+same() { [ "$(convert "$1" -crop $2 +repage -format '%#' info:)" = "$(convert "$3" -crop $2 +repage -format '%#' info:)" ]; }
+for pair in 1:input 2:mask 3:output 4:difference; do
+    check "$pair" same solo-${pair%:*}.png $area layout-${pair#*:}.png
+done
+check 'the same key again goes back' changes $area 4
+check 'to where it was' [ "$(shot $area)" = "$panels" ]
+# Grey levels of the difference grow to white; a wipe has a golden line in the middle.
+check 'a wipe has its divider' [ "$(convert layout-wipe.png -crop 2x200+639+200 +repage \
+    -format '%[fx:mean.r>0.9&&mean.b<0.4?1:0]' info:)" = 1 ]
+mouse() { xdotool mousemove --window "$id" "$@"; sleep 0.2; }
+dragged() { # dragged X Y X Y: whether that changes the pictures
+    local before=$(shot $area)
+    mouse $1 $2 mousedown 1
+    mouse $3 $4
+    xdotool mouseup 1
+    sleep 0.5
+    mouse 640 700
+    [ "$(shot $area)" != "$before" ]
+}
+press l l l l l l
+check 'the divider can be dragged' dragged 640 300 400 300
+check 'it is where it was put' [ "$(convert window.png -crop 8x200+396+200 +repage \
+    -format '%[fx:maxima.r>0.9&&minima.b<0.4?1:0]' info:)" = 1 ]
+press l
+check 'a whole picture cannot be moved' eval '! dragged 200 300 260 330'
+mouse 200 300
+xdotool click 4 click 4 click 4
+sleep 0.5
+check 'the wheel zooms' [ "$(shot $area)" != "$panels" ]
+check 'a part can be moved' dragged 200 300 260 330
+mouse 200 300
+xdotool click --repeat 2 --delay 60 1
+sleep 0.7
+check 'a double click shows the whole again' [ "$(shot $area)" = "$panels" ]
+mouse 640 300
+xdotool click 4
+sleep 0.3
+check 'Z does, too' eval 'changes $area z && [ "$(shot $area)" = "$panels" ]'
+press space
+
+# ---- recording ----
+foot() { shot $foot >/dev/null; convert window.png -crop $foot +repage -format '%[fx:maxima.r>0.85?1:0]' info:; }
+press r
+sleep 0.5
+check 'R records, and the foot says so' [ "$(foot)" = 1 ]
+sleep 1
+press f
+sleep 0.5
+press f
+check 'over a change of the window' kill -0 $running
+press r
+sleep 1
+file=$(ls autogaze-*.mp4)
+check 'R ends it: it can be played' [ "$(ffprobe -v error -count_frames -show_entries \
+    stream=nb_read_frames -of csv=p=0 "$file" | tr -d ,)" -gt 20 ]
+check 'it has the size of three panels' [ "$(ffprobe -v error -show_entries stream=width,height \
+    -of csv=p=0 "$file")" = 960,180 ]
+
 # ---- fullscreen, sizes, hidden and shown ----
+rss() { awk '/^VmRSS/ { print $2 }' /proc/$running/status; }
+memory=$(rss)
 size() { xdotool getwindowgeometry --shell "$id" | sed -n 's/^WIDTH=//p;s/^HEIGHT=//p' | xargs; }
 press f
 check 'F fills the screen' [ "$(size)" = '2560 1440' ]
@@ -178,6 +252,8 @@ done
 xdotool windowsize --sync "$id" 1280 720
 sleep 1
 check 'it plays on after 200 sizes' moves $input
+echo "memory before and after: $memory $(rss) KiB"
+check 'and has not grown by 100 MB' [ $(($(rss) - memory)) -lt 100000 ]
 stop
 check 'no validation message' [ $code = 0 ]
 [ $code = 0 ] || cat stderr
@@ -190,6 +266,22 @@ timeout 120 "$viewer" --quiet --headless $run >headless 2>>stderr
 check 'the same hashes as the headless run' \
     [ "$(grep '^hash' windowed)" = "$(grep '^hash' headless)" ]
 grep -h '^hash' windowed headless
+
+# ---- a full disk ----
+"$viewer" --window-size 1280x720 --source synthetic-noise --synthetic-size 320x180 \
+    --mask-source patch-diff --record full.mp4 >stdout 2>stderr &
+running=$!
+prlimit --pid $running --fsize=600000
+id=$(timeout 60 xdotool search --sync --onlyvisible --name '^autogaze-viewer$' | head -n 1)
+for _ in $(seq 100); do grep -q 'can be played' stderr && break; sleep 0.1; done
+sleep 0.5
+check 'no room: the foot is red' [ "$(foot)" = 1 ]
+press space
+check 'no room: it plays on' moves $input
+stop
+check 'no room: exit 4 in the end' [ $code = 4 ]
+check 'no room: what is there can be played' [ "$(ffprobe -v error -count_frames -show_entries \
+    stream=nb_read_frames -of csv=p=0 full.mp4 | tr -d ,)" -gt 2 ]
 
 # ---- a picture of the window without a window ----
 for size in 1280x720 640x400 2560x1440; do
