@@ -33,6 +33,7 @@ struct ag_gpu_params {
     const char *const *instance_extensions; // what a window needs (SDL's list)
     uint32_t n_instance_extensions;
     bool present;             // enable VK_KHR_swapchain
+    bool guards;              // tests: a guard zone behind every DEVICE buffer, bound along with it
 };
 
 struct ag_gpu_info {
@@ -95,6 +96,10 @@ struct ag_buffer {            // read-only for callers
 struct ag_buffer *ag_buffer_create(struct ag_gpu *gpu, enum ag_memory memory, uint64_t size,
                                    const char *name, struct ag_error *err);
 void ag_buffer_destroy(struct ag_gpu *gpu, struct ag_buffer **buffer);
+// With ag_gpu_params.guards: fills the guard zones of all DEVICE buffers that live; later, whether
+// they have been left alone (AG_ERR_DEVICE names the first that was not). Both wait.
+bool ag_gpu_set_guards(struct ag_gpu *gpu, struct ag_error *err);
+bool ag_gpu_check_guards(struct ag_gpu *gpu, struct ag_error *err);
 // Host writes into UPLOAD / GPU writes into READBACK memory become visible (non-coherent memory).
 // ag_gpu_wait / ag_gpu_done say when the GPU has written.
 void ag_buffer_flush(struct ag_gpu *gpu, struct ag_buffer *buffer);

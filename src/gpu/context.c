@@ -648,6 +648,7 @@ struct ag_gpu *ag_gpu_create(const struct ag_log *log, const struct ag_gpu_param
         ag_gpu_destroy(&gpu);
         return NULL;
     }
+    gpu->guards = params->guards;
     ag_verbose(log, "GPU %u: %s, %s (%s %s)%s", gpu->info.index, gpu->info.name, gpu->info.type,
                gpu->info.driver, gpu->info.driver_info,
                params->validation ? ", validation on" : "");

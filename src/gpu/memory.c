@@ -1,6 +1,7 @@
 #include "vk.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 // Buffers on top of VMA. Every buffer has every usage bit: it costs nothing on a storage buffer
@@ -54,9 +55,78 @@ uint64_t ag_gpu_available_bytes(const struct ag_gpu *gpu)
     return b->budget > b->usage ? b->budget - b->usage : 0;
 }
 
+// ---- guard zones -----------------------------------------------------------------------------
+#define GUARD_BYTES 256
+#define GUARD_BYTE 0xa5
+
+// Kernels get a buffer to the end of its memory, guard included (VK_WHOLE_SIZE): what they write
+// there is found. Callers see the size that they asked for.
+static uint64_t guard_at(const struct ag_vk_buffer *b)
+{
+    return AG_ALIGN_UP(b->pub.size, 4);
+}
+
+bool ag_gpu_set_guards(struct ag_gpu *gpu, struct ag_error *err)
+{
+    uint8_t bytes[GUARD_BYTES];
+    memset(bytes, GUARD_BYTE, sizeof(bytes));
+    for (struct ag_vk_buffer *b = gpu->with_guard; b; b = b->next) {
+        struct ag_vk_buffer whole = *b;
+        whole.pub.size = guard_at(b) + GUARD_BYTES;
+        b->guarded = ag_buffer_load(gpu, &whole.pub, guard_at(b), bytes, sizeof(bytes), err);
+        if (!b->guarded) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void remember_guard(struct ag_vk_buffer *b, const char *name)
+{
+    snprintf(b->name, sizeof(b->name), "%s", name);
+    b->next = b->gpu->with_guard;
+    b->gpu->with_guard = b;
+}
+
+static void forget_guard(struct ag_vk_buffer *b)
+{
+    struct ag_vk_buffer **p = &b->gpu->with_guard;
+    while (*p && *p != b) {
+        p = &(*p)->next;
+    }
+    if (*p) {
+        *p = b->next;
+    }
+}
+
+bool ag_gpu_check_guards(struct ag_gpu *gpu, struct ag_error *err)
+{
+    for (struct ag_vk_buffer *b = gpu->with_guard; b; b = b->next) {
+        uint8_t bytes[GUARD_BYTES];
+        struct ag_vk_buffer whole = *b;
+        whole.pub.size = guard_at(b) + GUARD_BYTES;
+        if (!b->guarded) {
+            continue; // younger than the guards
+        }
+        if (!ag_buffer_read(gpu, &whole.pub, guard_at(b), bytes, sizeof(bytes), err)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < GUARD_BYTES; i++) {
+            if (bytes[i] != GUARD_BYTE) {
+                return ag_fail(err, AG_ERR_DEVICE,
+                               "a kernel wrote behind buffer '%s' of %llu bytes: byte %u after it",
+                               b->name, (unsigned long long)b->pub.size, i);
+            }
+        }
+    }
+    return true;
+}
+
+// ---- life ------------------------------------------------------------------------------------
 static void destroy_now(void *object)
 {
     struct ag_vk_buffer *b = object;
+    forget_guard(b);
     if (b->handle) {
         vmaDestroyBuffer(b->gpu->allocator, b->handle, b->allocation);
         atomic_fetch_sub(&b->gpu->device_bytes_used, b->pub.size);
@@ -81,9 +151,10 @@ struct ag_buffer *ag_buffer_create(struct ag_gpu *gpu, enum ag_memory memory, ui
     b->pub.size = size;
     b->pub.memory = memory;
     b->gpu = gpu;
+    bool guarded = gpu->guards && memory == AG_MEM_DEVICE;
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-        .size = size,
+        .size = guarded ? guard_at(b) + GUARD_BYTES : size,
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                  VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT |
                  VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_INDEX_BUFFER_BIT,
@@ -104,6 +175,9 @@ struct ag_buffer *ag_buffer_create(struct ag_gpu *gpu, enum ag_memory memory, ui
     atomic_fetch_add(&gpu->device_bytes_used, size);
     b->pub.data = allocated.pMappedData; // NULL for AG_MEM_DEVICE: nobody asked for a mapping
     ag_vk_name(gpu, VK_OBJECT_TYPE_BUFFER, (uint64_t)b->handle, name);
+    if (guarded) {
+        remember_guard(b, name);
+    }
     return &b->pub;
 
 error:

@@ -24,6 +24,10 @@ struct ag_vk_buffer {
     struct ag_gpu *gpu;
     VkBuffer handle;
     VmaAllocation allocation;
+    // With guards only:
+    struct ag_vk_buffer *next; // of the gpu's list
+    char name[48];
+    bool guarded; // its guard zone is filled
 };
 
 struct ag_kernel {
@@ -79,12 +83,14 @@ struct ag_gpu {
     VkSemaphore timeline;
     VkPipelineCache pipeline_cache;
     VmaAllocator allocator;
+    bool guards;
     uint64_t timestamp_mask;
     uint32_t subgroup_min, subgroup_max; // what a kernel may require; 0: nothing
 
     // --- render thread only
     struct ag_cmd slots[AG_CMD_SLOTS];
     uint32_t next_slot;
+    struct ag_vk_buffer *with_guard; // all DEVICE buffers, with guards
     uint64_t completed; // newest timeline value seen
     struct ag_gpu_times times[AG_MAX_TIMES];
     uint32_t first_time, n_times;

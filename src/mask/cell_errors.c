@@ -11,7 +11,8 @@ AG_SHADERS(mask);
 _Static_assert(AG_ERROR_GRID == ERROR_GRID && AG_ERROR_CELLS == ERROR_CELLS &&
                    AG_REPAIR_CELLS_AT == WORST_CELLS_AT * 4,
                "shaders and host agree on grid and list");
-_Static_assert(sizeof(struct ag_repair_header) == 16 && offsetof(struct ag_repair_header, beyond) == 12,
+_Static_assert(sizeof(struct ag_repair_header) == 16 &&
+                   offsetof(struct ag_repair_header, beyond) == 12,
                "header of the list as worst.comp writes it");
 
 #define TILE_X 32

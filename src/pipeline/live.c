@@ -25,7 +25,8 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
         p->reconfigure = true; // the layout of cells changes
     }
     bool changed = live->output != p->live.output || live->mask_source != p->live.mask_source;
-    if (changed && live->output == AG_OUTPUT_FULL_BLEND && live->mask_source == AG_MASK_CANVAS_DIFF) {
+    bool blend = live->output == AG_OUTPUT_FULL_BLEND;
+    if (changed && blend && live->mask_source == AG_MASK_CANVAS_DIFF) {
         snprintf(p->notice, sizeof(p->notice), "full-blend keeps no history that canvas-diff could "
                                                "compare with: its masks are empty");
     }
