@@ -163,25 +163,37 @@ static void steady_state_allocates_nothing(void **state)
 }
 
 // The compute back end: one submission a frame, nothing waited for between upload and composition,
-// and only the late results (a few kilobytes) come back.
+// and only the late results (a few kilobytes) come back; in both contexts, with repair, too.
 static void one_submission_and_no_wait(void **state)
 {
     struct ag_gpu *gpu = *state;
-    struct ag_config *c = OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
-                                  "--model", TINY, "--backend", "vulkan");
-    struct ag_pipeline *p = open_pipeline(gpu, c);
-    tick(p);
-    for (int i = 0; i < 6; i++) {
-        assert_true(ag_pipeline_drain(p, NULL));
-        struct ag_gpu_counters before = ag_gpu_get_counters(gpu);
+    static const char *const models[] = { TINY, AG_FIXTURES "/tiny" };
+    static const char *const repair[] = { "off", "33" };
+    for (int k = 0; k < 4; k++) {
+        struct ag_config *c = OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
+                                      "--model", (char *)models[k / 2], "--backend", "vulkan",
+                                      "--repair", (char *)repair[k % 2]);
+        struct ag_pipeline *p = open_pipeline(gpu, c);
+        struct ag_frame_report r;
         tick(p);
-        struct ag_gpu_counters after = ag_gpu_get_counters(gpu);
-        assert_int_equal(after.submits - before.submits, 1);
-        assert_int_equal(after.host_waits - before.host_waits, 0);
-        assert_true(after.bytes_read_back - before.bytes_read_back <= 4096);
+        for (int i = 0; i < 6; i++) {
+            assert_true(ag_pipeline_drain(p, NULL));
+            struct ag_gpu_counters before = ag_gpu_get_counters(gpu);
+            tick(p);
+            struct ag_gpu_counters after = ag_gpu_get_counters(gpu);
+            assert_int_equal(after.submits - before.submits, 1);
+            assert_int_equal(after.host_waits - before.host_waits, 0);
+            assert_int_equal(after.idle_waits - before.idle_waits, 0);
+            assert_true(after.bytes_read_back - before.bytes_read_back <= 4096);
+        }
+        assert_true(ag_pipeline_drain(p, NULL));
+        while (ag_pipeline_next_report(p, &r)) {
+            assert_true(r.has_gaze); // the model did run, rounds and all
+            assert_true(r.gaze.rounds > 0);
+        }
+        ag_pipeline_destroy(&p);
+        ag_free(c);
     }
-    ag_pipeline_destroy(&p);
-    ag_free(c);
 }
 
 // A frame longer than 50:1 gets no mask and a sentence, and the run goes on.
@@ -281,6 +293,36 @@ static void late_masks(void **state)
     ag_free(c);
 }
 
+// The same with the compute back end: the job for a frame follows the frame on the queue, so its
+// cells serve the next one, whose report also brings the ids.
+static void late_masks_on_the_device(void **state)
+{
+    struct ag_gpu *gpu = *state;
+    struct ag_config *c = OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
+                                  "--model", TINY, "--backend", "vulkan", "--latency", "async");
+    struct ag_pipeline *p = open_pipeline(gpu, c);
+    int64_t captured[16] = { 0 };
+    for (uint64_t id = 1; id <= 8; id++) {
+        struct ag_frame_report r;
+        tick(p);
+        assert_true(ag_pipeline_drain(p, NULL));
+        assert_true(ag_pipeline_next_report(p, &r));
+        assert_int_equal(r.frame_id, id);
+        assert_int_equal(r.mask_frame_id, id - 1);
+        captured[id] = r.capture_ns;
+        assert_int_equal(r.has_gaze, id > 1);
+        if (id > 1) {
+            assert_int_equal(r.gaze.frame_id, id - 1);
+            assert_true(r.mask_age_ns == r.capture_ns - captured[id - 1]);
+        }
+    }
+    struct ag_run_info info;
+    ag_pipeline_info(p, &info);
+    assert_int_equal(info.duplicates, 0);
+    ag_pipeline_destroy(&p);
+    ag_free(c);
+}
+
 // Stages and waits of a frame explain its latency, also where frames overlap: over all frames, so
 // that a busy machine, which may stop a thread between two of them, does not decide.
 static void latency_is_explained(void **state)
@@ -335,6 +377,7 @@ int main(void)
         cmocka_unit_test(too_long_for_the_model),
         cmocka_unit_test(live_switches),
         cmocka_unit_test(late_masks),
+        cmocka_unit_test(late_masks_on_the_device),
         cmocka_unit_test(latency_is_explained),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);

@@ -139,6 +139,7 @@ bool infer_cpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
         p->job_input = snapshot_input(p, s->report.frame_id);
         p->job_capture_ns = s->report.capture_ns;
         p->job_snapshot = s->report.frame_id;
+        p->duplicates += s->report.frame_id == p->last_inferred_id;
         p->last_inferred_id = s->report.frame_id;
     }
     *has_mask = p->current.frame_id != 0;

@@ -63,6 +63,7 @@ bool infer_gpu_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *er
     if (!ok || !p->gpu_job_value) {
         return false;
     }
+    p->duplicates += s->report.frame_id == p->last_inferred_id;
     p->last_inferred_id = s->report.frame_id;
     p->current.frame_id = s->report.frame_id;
     p->current.capture_ns = s->report.capture_ns;
