@@ -10,7 +10,8 @@ struct ag_bench_command {
     // whose status becomes the exit code. Returns the exit code where nothing went wrong.
     int (*run)(int argc, char **argv, struct ag_error *err);
 };
-extern const struct ag_bench_command ag_bench_verify, ag_bench_kernels, ag_bench_model;
+extern const struct ag_bench_command ag_bench_verify, ag_bench_kernels, ag_bench_model,
+    ag_bench_compose, ag_bench_crossover;
 
 // Options of a subcommand: "--name VALUE" pairs and plain words.
 struct ag_bench_option {

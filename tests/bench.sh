@@ -47,6 +47,11 @@ expect 0 "18 of 18 cases passed" verify "$fixtures/tiny" --backend cpu --threads
 expect 0 "5 of 5 cases passed" verify open-gaze --vectors "$fixtures/open-gaze.safetensors"
 expect 0 "8 of 8 cases passed" verify --preprocess "$fixtures/preprocess.safetensors"
 
+# Composition: right pictures on every path; times only on demand, software devices only by name.
+expect 1 "--repeats 0 to" compose --format xml
+expect 1 "no case's name" compose no-such-case --software allow --repeats 0
+expect 0 "20 of 20 lanes right" compose multiscale --software allow --repeats 0
+
 # Weights of another model of the same shape: everything is read, nothing agrees.
 expect 1 "FAILED" verify "$fixtures/tiny-canvas" --vectors "$fixtures/tiny/vectors.safetensors"
 

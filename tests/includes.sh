@@ -21,7 +21,7 @@ allowed() {
     planner) echo "$nouns gpu planner" ;;
     compositor) echo "$nouns gpu planner compositor" ;;
     config) echo "base log config" ;;
-    report) echo "$nouns gpu ring source planner report" ;;
+    report) echo "$nouns gpu ring source planner report crossover" ;;
     present) echo "$nouns gpu view presenter" ;;
     hud) echo "$nouns gpu ring source report view presenter hud" ;;
     pipeline | screen | app | export) echo any ;;

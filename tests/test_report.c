@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "autogaze/crossover.h"
 #include "autogaze/report.h"
 
 static const struct ag_layout model_layout = {
@@ -214,9 +215,71 @@ static void unwritable(void **state)
     assert_int_equal(err.status, AG_ERR_OUTPUT);
 }
 
+static void check_default(const char *path, const struct ag_gpu_info *gpu, uint32_t width,
+                          const char *words)
+{
+    struct ag_error err = { 0 };
+    struct ag_crossover c;
+    assert_false(ag_crossover_read(path, gpu, width, 1080, &c, &err));
+    assert_true(c.psnr == AG_CROSSOVER_DEFAULT && c.no_psnr == AG_CROSSOVER_DEFAULT);
+    assert_non_null(strstr(err.text, words));
+}
+
+// Written and read again; anything that is not of this device, driver and size gives the default.
+static void crossover(void **state)
+{
+    (void)state;
+    const struct ag_gpu_info gpu = { .name = "some \"GPU\"", .driver = "d", .driver_info = "1.2" };
+    struct ag_crossover_row rows[] = {
+        { 1280, 720, true, "one-rect", 1, 0.1, 0.11, 10, 11, 10, 11, 5, 6 },
+        { 1280, 720, true, "one-rect", 1, 0.4, 0.41, 10.6, 11, 10, 11, 5, 6 },
+        { 1280, 720, true, "row-bands", 1, 0.3, 0.31, 10.6, 11, 10, 11, 5, 6 },
+        { 1280, 720, false, "one-rect", 1, 0.2, 0.2, 10.4, 11, 10, 11, 5, 6 },
+        { 1920, 1080, true, "one-rect", 1, 0.0, 0.01, 30, 11, 10, 11, 5, 6 },
+    };
+    const uint32_t n = AG_COUNT(rows);
+    assert_true(ag_crossover_of(rows, n, 1280, 720, true) == 0.31); // the lowest of all shapes
+    assert_true(ag_crossover_of(rows, n, 1280, 720, false) == 1.0);
+    assert_true(ag_crossover_of(rows, n, 64, 36, true) == 1.0);
+
+    char dir[] = "/tmp/autogaze-crossover-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/cache/crossover.json", dir);
+    struct ag_error err = { 0 };
+    check_default(path, &gpu, 1920, "cannot open");
+    assert_true(ag_crossover_write(path, &gpu, rows, n, &err));
+    struct ag_crossover c;
+    assert_true(ag_crossover_read(path, &gpu, 1280, 720, &c, &err));
+    assert_true(c.psnr == 0.31 && c.no_psnr == 1.0);
+    assert_true(ag_crossover_read(path, &gpu, 1920, 1080, &c, &err));
+    assert_true(c.psnr == 0.01 && c.no_psnr == 1.0);
+    check_default(path, &gpu, 1918, "nothing about 1918x1080");
+    struct ag_gpu_info other = gpu;
+    snprintf(other.driver_info, sizeof(other.driver_info), "1.3");
+    check_default(path, &other, 1920, "another device or driver");
+
+    static const char *const damaged[] = {
+        "", "{", "[]", "{\"schema\": 2}",
+        "{\"schema\": 1, \"device\": \"some \\\"GPU\\\"\", \"driver\": \"d\", \"driver_info\": "
+        "\"1.2\", \"sizes\": [{\"width\": 1920, \"height\": 1080, \"sparse_below\": {\"psnr\": 7, "
+        "\"no_psnr\": 0}}]}",
+    };
+    for (size_t i = 0; i < AG_COUNT(damaged); i++) {
+        FILE *f = fopen(path, "w");
+        fputs(damaged[i], f);
+        fclose(f);
+        check_default(path, &gpu, 1920, path);
+    }
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/cache", dir);
+    rmdir(path);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crossover),
         cmocka_unit_test(infinite_samples), cmocka_unit_test(ema),
         cmocka_unit_test(keyframes_and_warmup), cmocka_unit_test(costs),
         cmocka_unit_test(trace_rows), cmocka_unit_test(unwritable),

@@ -83,6 +83,8 @@ void ag_output_write(struct ag_output *out, const void *data, size_t size);
 void ag_output_printf(struct ag_output *out, const char *fmt, ...) AG_PRINTF(2, 3);
 bool ag_output_commit(struct ag_output **out, struct ag_error *err);
 void ag_output_abort(struct ag_output **out);
+// $XDG_CACHE_HOME/autogaze-viewer or ~/.cache/autogaze-viewer; NULL: no home. Static memory.
+const char *ag_cache_dir(void);
 
 // `name` among `n` strings that it most resembles (edit distance at most 3 and under half its
 // length), NULL if none: for "did you mean".

@@ -70,6 +70,8 @@ bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *s
 // A NULL mask is an empty one.
 void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
                        bool keyframe, struct ag_plan *out);
+// The next plan replaces the last one, which nobody composed: what came before stays before.
+void ag_planner_replace(struct ag_planner *p);
 
 // ---- cells and rectangles, for everybody (src/reference/layout.c) ----
 // Layout in which kept cells are numbered: the input's, or for `effective` the single target grid:

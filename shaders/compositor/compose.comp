@@ -27,7 +27,7 @@ const uint PARTS = 1;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 1) const uint VARIANT = 0;
-layout(constant_id = 2) const uint ROWS = 1; // pixels, one below the other, that an invocation makes
+layout(constant_id = 2) const uint ROWS = 1; // pixels an invocation makes, one below another
 
 layout(push_constant, std430) uniform Push { compose_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer Input { PIXELS source[]; };
@@ -41,6 +41,7 @@ layout(std430, set = 0, binding = 7) writeonly buffer Stats { uint stats[]; };
 layout(std430, set = 0, binding = 8) buffer Total { uint low, high, groups; } total;
 layout(std430, set = 0, binding = 9) readonly buffer Shown { uint shown[]; };
 layout(std430, set = 0, binding = 10) readonly buffer Plan { plan_stats plan; };
+layout(std430, set = 0, binding = 11) readonly buffer Edges { uint edges[]; };
 
 shared uint error_of_group;
 
@@ -49,27 +50,23 @@ uvec3 rgb(uint pixel)
     return uvec3(pixel, pixel >> 8, pixel >> 16) & 0xff;
 }
 
-// round(in * weight[0] + colour * weight[1]) in float32, as the C reference: no fused multiply-add,
-// halves away from zero (v - floor(v) is exact). Keeps the alpha channel of `pixel`.
-uint blend(uint pixel, uvec3 colour, float weight[2])
+// round(in * weight + tint) in float32, as the C reference, tint = colour * (its weight): no fused
+// multiply-add, halves away from zero (v - floor(v) is exact). Keeps the alpha channel of `pixel`.
+uint blend(uint pixel, float weight, vec3 tint)
 {
-    precise vec3 v = vec3(rgb(pixel)) * weight[0] + vec3(colour) * weight[1];
+    precise vec3 v = vec3(rgb(pixel)) * weight + tint;
     precise vec3 whole = floor(v);
     uvec3 c = uvec3(whole) + uvec3(greaterThanEqual(v - whole, vec3(0.5)));
     return c.r | c.g << 8 | c.b << 16 | (pixel & 0xff000000u);
 }
 
-// Colour that the cells of a segment draw.
-uint drawn_colour(uint word)
+// What the cells of a segment draw into the mask panel, weighted.
+vec3 drawn_tint(uint word)
 {
     uint entry = word >> SEGMENT_COLOUR_SHIFT & 3;
-    return palettes[args.palette + entry + ((word & SEGMENT_BORDER) != 0 ? 4 : 0)];
-}
-
-uint mask_pixel(uint pixel, uint word, uint colour)
-{
-    uint covered = blend(pixel, rgb(colour), args.mask_blend);
-    return ((word & SEGMENT_COVERED) != 0 ? covered : pixel & args.keep) | args.set;
+    uint colour = palettes[args.palette + entry + ((word & SEGMENT_BORDER) != 0 ? 4 : 0)];
+    precise vec3 tint = vec3(rgb(colour)) * args.mask_blend[1];
+    return tint;
 }
 
 uint squared_error(uint a, uint b)
@@ -81,7 +78,8 @@ uint squared_error(uint a, uint b)
 uint output_pixel(uint pixel, uint old, uint word)
 {
     if ((VARIANT & COMPOSE_FULL_BLEND) != 0) {
-        return (word & SEGMENT_COVERED) != 0 ? blend(pixel, uvec3(255), args.output_blend) : pixel;
+        precise vec3 white = vec3(255.0) * args.output_blend[1];
+        return (word & SEGMENT_COVERED) != 0 ? blend(pixel, args.output_blend[0], white) : pixel;
     }
     return (word & SEGMENT_UPDATED) != 0 ? pixel : old;
 }
@@ -105,60 +103,84 @@ bool all_set(PIXELS words, uint bit)
     return all != 0;
 }
 
-// Returns the squared error if it is asked for. `draws`: the mask panel is written. Input and
-// history are read and written only where it matters.
-uint compose(uint at, PIXELS words, PIXELS colours, bool draws)
+// What the cells do to a pixel (or a quad) and those below it in the same segments.
+struct block {
+    PIXELS words;
+    vec3 tint[PARTS];
+    bool updates, reads_history; // in part, at least
+    bool draws;                  // the mask panel
+};
+
+block load_block(PIXELS segment, uint row_segment, bool sparse)
+{
+    block b;
+    PIXELS before = PIXELS(0);
+    bool known = sparse && args.mask_known != 0;
+    for (uint i = 0; i < PARTS; i++) {
+        uint at = row_segment * args.n_x + PART(segment, i);
+        PART(b.words, i) = segments[at];
+        if ((VARIANT & COMPOSE_MASK) != 0) {
+            b.tint[i] = drawn_tint(PART(b.words, i));
+            PART(before, i) = known ? shown[at] : 0;
+        }
+    }
+    const bool wanted = (VARIANT & COMPOSE_ERROR) != 0;
+    b.updates = any_set(b.words, SEGMENT_UPDATED);
+    b.reads_history = (wanted || b.updates) && !all_set(b.words, SEGMENT_UPDATED);
+    b.draws = (VARIANT & COMPOSE_MASK) != 0 &&
+              (!known || any_set(b.words | before, SEGMENT_COVERED));
+    return b;
+}
+
+PIXELS mask_panel(PIXELS pixels, block b)
+{
+    PIXELS panel;
+    for (uint i = 0; i < PARTS; i++) {
+        uint pixel = PART(pixels, i), drawn = blend(pixel, args.mask_blend[0], b.tint[i]);
+        bool covered = (PART(b.words, i) & SEGMENT_COVERED) != 0;
+        PART(panel, i) = (covered ? drawn : pixel & args.keep) | args.set;
+    }
+    return panel;
+}
+
+// Returns the squared error if it is asked for. Input and history are read and written only where
+// it matters.
+uint compose(uint at, block b)
 {
     const bool blends = (VARIANT & COMPOSE_FULL_BLEND) != 0;
-    const bool wanted = (VARIANT & COMPOSE_ERROR) != 0;
-    bool updates = any_set(words, SEGMENT_UPDATED);
-    if (!(blends || wanted || updates || draws)) {
-        return 0;
-    }
-    PIXELS pixels = source[at], old = pixels, panel, result;
-    if (!blends && (wanted || updates) && !all_set(words, SEGMENT_UPDATED)) {
+    PIXELS pixels = source[at], old = pixels, result;
+    if (!blends && b.reads_history) {
         old = history[at];
     }
     uint error = 0;
     for (uint i = 0; i < PARTS; i++) {
-        uint pixel = PART(pixels, i), word = PART(words, i);
-        PART(panel, i) = mask_pixel(pixel, word, PART(colours, i));
+        uint pixel = PART(pixels, i), word = PART(b.words, i);
         PART(result, i) = output_pixel(pixel, PART(old, i), word);
         error += squared_error(pixel, PART(result, i));
     }
-    if (draws) {
-        mask[at] = panel;
+    if (b.draws) {
+        mask[at] = mask_panel(pixels, b);
     }
-    if (blends || updates) {
+    if (blends || b.updates) {
         history[at] = result;
     }
-    return wanted ? error : 0;
+    return (VARIANT & COMPOSE_ERROR) != 0 ? error : 0;
 }
 
-// ROWS pixels (or quads), one below the other: a segment is many rows high as a rule, so its word
-// is read once.
+// ROWS pixels (or quads), one below the other, as far as there are. A loop rather than a branch
+// skips what is not needed: a software device takes both sides of a branch.
 uint compose_column(uint x, uint y0, uint width, bool sparse)
 {
-    uint error = 0, last = 0xffffffffu;
-    PIXELS segment = column[x], words = PIXELS(0), colours = PIXELS(0);
-    bool draws = (VARIANT & COMPOSE_MASK) != 0;
-    for (uint y = y0; y < min(y0 + ROWS, args.height); y++) {
-        if (row[y] != last) {
-            last = row[y];
-            PIXELS before = PIXELS(0);
-            for (uint i = 0; i < PARTS; i++) {
-                uint at = last * args.n_x + PART(segment, i);
-                PART(words, i) = segments[at];
-                PART(colours, i) = drawn_colour(PART(words, i));
-                if ((VARIANT & COMPOSE_MASK) != 0 && sparse && args.mask_known != 0) {
-                    PART(before, i) = shown[at];
-                }
-            }
-            if ((VARIANT & COMPOSE_MASK) != 0 && sparse && args.mask_known != 0) {
-                draws = any_set(words | before, SEGMENT_COVERED);
-            }
+    const bool always = (VARIANT & (COMPOSE_FULL_BLEND | COMPOSE_ERROR)) != 0;
+    PIXELS segment = column[x];
+    uint error = 0, y = y0, y1 = min(y0 + ROWS, args.height);
+    while (y < y1) {
+        uint row_segment = row[y];
+        uint end = min(edges[args.n_x + 1 + row_segment + 1], y1);
+        block b = load_block(segment, row_segment, sparse);
+        for (y = always || b.updates || b.draws ? y : end; y < end; y++) {
+            error += compose(y * width + x, b);
         }
-        error += compose(y * width + x, words, colours, draws);
     }
     return error;
 }

@@ -174,7 +174,7 @@ int app_run_headless(const struct ag_log *log, const struct ag_config *config, i
                                            .device = config->gpu,
                                            .require_hardware = config->require_hardware,
                                            .validation = config->validation,
-                                           .cache_dir = app_cache_dir(),
+                                           .cache_dir = ag_cache_dir(),
                                        },
                                        err);
     if (!gpu) {

@@ -162,17 +162,3 @@ void session_abandon(struct session *s)
     takeaway_end(&s->takeaway);
     ag_stats_destroy(&s->stats);
 }
-
-const char *app_cache_dir(void)
-{
-    static char dir[1024];
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (base && *base) {
-        snprintf(dir, sizeof(dir), "%s/autogaze-viewer", base);
-    } else if (home && *home) {
-        snprintf(dir, sizeof(dir), "%s/.cache/autogaze-viewer", home);
-    } else {
-        return NULL;
-    }
-    return dir;
-}

@@ -47,8 +47,6 @@ int app_run_headless(const struct ag_log *log, const struct ag_config *config, i
 // window.c; present only in builds with a window.
 int app_run_window(const struct ag_log *log, const struct ag_config *config, int64_t start_ns,
                    struct ag_error *err);
-// $XDG_CACHE_HOME/autogaze-viewer or ~/.cache/autogaze-viewer; NULL: no home. Static memory.
-const char *app_cache_dir(void);
 
 // lists.c: --list-gpus, --list-models, --list-sources.
 bool app_list(const struct ag_log *log, const struct ag_config *config, struct ag_error *err);

@@ -51,7 +51,7 @@ static bool open_gpu(struct window *w, struct ag_error *err)
         .device = w->config->gpu,
         .require_hardware = w->config->require_hardware,
         .validation = w->config->validation,
-        .cache_dir = app_cache_dir(),
+        .cache_dir = ag_cache_dir(),
         .instance_extensions = extensions,
         .n_instance_extensions = n,
         .present = true,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,4 +136,18 @@ void ag_output_abort(struct ag_output **pout)
     ag_free(out->path);
     ag_free(out);
     *pout = NULL;
+}
+
+const char *ag_cache_dir(void)
+{
+    static char dir[1024];
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (base && *base) {
+        snprintf(dir, sizeof(dir), "%s/autogaze-viewer", base);
+    } else if (home && *home) {
+        snprintf(dir, sizeof(dir), "%s/.cache/autogaze-viewer", home);
+    } else {
+        return NULL;
+    }
+    return dir;
 }

@@ -185,7 +185,8 @@ static void record_compose(struct ag_compositor *c, struct ag_cmd *cmd,
                 AG_BIND({ job->input }, { job->history }, { mask ? job->mask : c->none },
                         { plan->column }, { plan->row }, { plan->segments }, { c->palettes },
                         { job->stats }, { c->total },
-                        { args.mask_known ? plan->before : plan->segments }, { plan->stats }),
+                        { args.mask_known ? plan->before : plan->segments }, { plan->stats },
+                        { plan->edges }),
                 &args, sizeof(args), x, AG_DIV_UP(groups, x), 1);
 }
 

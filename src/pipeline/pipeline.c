@@ -35,7 +35,6 @@ struct ag_pipeline *ag_pipeline_create(const struct ag_log *log, const struct ag
     p->config = *config;
     p->gpu = gpu;
     p->live = initial_settings(config);
-    p->sparse_below = UINT32_MAX;
     p->startup.last_ns = ag_now_ns();
     if (!pipeline_open_source(p, err)) {
         goto fail;
@@ -175,6 +174,19 @@ static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
     return collect_create_slots(p, err);
 }
 
+// Where the dispatch paths of this device cross, if somebody measured it.
+static void read_crossover(struct ag_pipeline *p)
+{
+    char path[1100];
+    struct ag_error why = { 0 };
+    const char *dir = ag_cache_dir();
+    snprintf(path, sizeof(path), "%s/crossover.json", dir ? dir : "");
+    if (!ag_crossover_read(path, ag_gpu_get_info(p->gpu), p->width, p->height, &p->crossover,
+                           &why)) {
+        ag_verbose(p->log, "dispatch: built-in crossover (%s)", why.text);
+    }
+}
+
 // Everything that depends on the picture size, the layout or the geometry. Waits for what is in
 // flight: sizes change when a person does something, never in the steady state.
 bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
@@ -199,6 +211,7 @@ bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
             snprintf(p->notice, sizeof(p->notice), "%s", why);
             ag_warn(p->log, "%s", why);
         }
+        read_crossover(p);
         p->history_valid = p->history_valid && !resized;
         p->canvas_known = false;
         p->previous_id = 0;
@@ -314,8 +327,15 @@ static void record_plan(struct ag_pipeline *p, struct ag_cmd *cmd, const struct 
         ag_repair_record(p->repair, cmd, p->history, p->rgba[p->composed & 1], plan,
                          p->live.repair_db, p->live.repair_cells, &all);
         ag_cmd_barrier(cmd);
+        ag_planner_replace(p->planner);
         ag_planner_record(p->planner, cmd, &all, false, plan);
     }
+}
+
+static uint32_t sparse_below(const struct ag_pipeline *p)
+{
+    double share = p->live.psnr ? p->crossover.psnr : p->crossover.no_psnr;
+    return (uint32_t)(share * p->width * p->height);
 }
 
 static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slot *s,
@@ -339,7 +359,7 @@ static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
                                  .psnr = p->live.psnr,
                                  .dispatch = (enum ag_dispatch)p->live.dispatch,
                              },
-                             .sparse_below = p->sparse_below,
+                             .sparse_below = sparse_below(p),
                          });
     if (p->inferable) {
         ag_canvas_record(p->painter, cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);

@@ -6,6 +6,7 @@
 
 #include "autogaze/compositor.h"
 #include "autogaze/cpu_model.h"
+#include "autogaze/crossover.h"
 #include "autogaze/gpu_model.h"
 #include "autogaze/mask_source.h"
 #include "autogaze/planner.h"
@@ -133,7 +134,7 @@ struct ag_pipeline {
     bool reconfigure;                // sizes or layout changed
     bool new_model;                  // and with it the size of its inputs: ag_pipeline_set_model
     char model_name[1024];
-    uint32_t sparse_below;           // pixels: crossover of the dispatch paths
+    struct ag_crossover crossover;   // of the dispatch paths, for this size
 
     // --- frames in flight and reports
     struct slot slot[FRAMES_IN_FLIGHT];

@@ -44,8 +44,8 @@ struct ag_planner {
     struct ag_buffer *contributor; // `effective`: uint32 [drawn cells], grid that colours it
     struct ag_buffer *column, *row, *edges, *ranges;
     struct ag_buffer *segments[2]; // of this plan and the one before, by turns
-    uint64_t plans;                // recorded, of all configurations
-    bool first;                    // of this one
+    uint64_t plans;                // recorded, with all tables
+    uint64_t with_these;           // ... with these
 };
 
 struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err)
@@ -262,7 +262,7 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
                           n * y.n * range, err);
     p->segments[0] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->segments[1] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
-    p->first = true;
+    p->with_these = 0;
     ag_axis_free(&x);
     ag_axis_free(&y);
     return p->column && p->row && p->edges && p->ranges && p->segments[0] && p->segments[1];
@@ -312,13 +312,20 @@ static void record_collect(struct ag_planner *p, struct ag_cmd *cmd, const struc
                 &args, sizeof(args), 1, 1, 1);
 }
 
+void ag_planner_replace(struct ag_planner *p)
+{
+    assert(p->with_these > 0);
+    p->plans--;
+    p->with_these--;
+}
+
 void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
                        bool keyframe, struct ag_plan *out)
 {
     assert(p->segments[0] && p->segments[1]); // configured
     struct ag_buffer *segments = p->segments[++p->plans % 2];
-    struct ag_buffer *before = p->first ? NULL : p->segments[(p->plans + 1) % 2];
-    p->first = false;
+    struct ag_buffer *before = p->with_these > 0 ? p->segments[(p->plans + 1) % 2] : NULL;
+    p->with_these++;
     struct segment_args args = {
         .n_x = p->n_x,
         .n_y = p->n_y,

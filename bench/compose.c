@@ -1,0 +1,307 @@
+#include "compose.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "autogaze/source.h"
+
+#define MAX_CELLS 65536
+#define WARM_UP_FRAMES 20
+#define WARM_UP_NS 300000000 // clocks rise under load, slowly: once, in the beginning
+
+struct compose_bench {
+    struct ag_gpu *gpu;
+    struct ag_planner *planner;
+    struct ag_compositor *compositor;
+    struct ag_buffer *input, *history, *old, *panel, *stats, *list;
+    uint32_t width, height;
+    uint64_t bytes;                   // of a picture
+    uint8_t *frame[2], *read;         // old history, input; scratch
+    struct ag_planner_setup setup;
+    struct ag_ref_plan plan;
+    struct ag_mask mask;
+    // What the reference makes of the mask, for the style `style` (without its dispatch).
+    struct ag_compose_style style;
+    bool known;
+    uint64_t history_hash, panel_hash, error;
+    bool warm;
+};
+
+struct compose_bench *compose_bench_open(const char *device, bool software, struct ag_error *err)
+{
+    static const struct ag_log log = { .level = AG_LOG_WARN };
+    struct compose_bench *b = ag_alloc(sizeof(*b));
+    struct ag_gpu_params params = { .device = device, .require_hardware = !software };
+    b->gpu = ag_gpu_create(&log, &params, err);
+    b->planner = b->gpu ? ag_planner_create(b->gpu, err) : NULL;
+    b->compositor = b->planner ? ag_compositor_create(b->gpu, err) : NULL;
+    b->stats = b->compositor ? ag_buffer_create(b->gpu, AG_MEM_DEVICE, 256, "bench/stats", err)
+                             : NULL;
+    b->list = b->stats ? ag_buffer_create(b->gpu, AG_MEM_DEVICE, 4 * (MAX_CELLS + 1),
+                                          "bench/list", err) : NULL;
+    if (!b->list) {
+        compose_bench_close(&b);
+    }
+    return b;
+}
+
+static void free_size(struct compose_bench *b)
+{
+    ag_buffer_destroy(b->gpu, &b->input);
+    ag_buffer_destroy(b->gpu, &b->history);
+    ag_buffer_destroy(b->gpu, &b->old);
+    ag_buffer_destroy(b->gpu, &b->panel);
+    ag_free(b->frame[0]);
+    ag_free(b->frame[1]);
+    ag_free(b->read);
+    b->frame[0] = b->frame[1] = b->read = NULL;
+}
+
+void compose_bench_close(struct compose_bench **bench)
+{
+    struct compose_bench *b = *bench;
+    if (!b) {
+        return;
+    }
+    if (b->gpu) {
+        free_size(b);
+        ag_ref_plan_free(&b->plan);
+        ag_buffer_destroy(b->gpu, &b->stats);
+        ag_buffer_destroy(b->gpu, &b->list);
+        ag_compositor_destroy(b->gpu, &b->compositor);
+        ag_planner_destroy(b->gpu, &b->planner);
+        ag_gpu_destroy(&b->gpu);
+    }
+    ag_free(b);
+    *bench = NULL;
+}
+
+const struct ag_gpu_info *compose_bench_info(const struct compose_bench *b)
+{
+    return ag_gpu_get_info(b->gpu);
+}
+
+bool compose_bench_size(struct compose_bench *b, uint32_t width, uint32_t height, uint32_t before,
+                        uint32_t now, struct ag_error *err)
+{
+    free_size(b);
+    b->width = width;
+    b->height = height;
+    b->bytes = 4ull * width * height;
+    b->read = ag_alloc(b->bytes);
+    const uint32_t index[2] = { before, now };
+    for (int i = 0; i < 2; i++) {
+        b->frame[i] = ag_alloc(b->bytes);
+        ag_pattern_draw(AG_PATTERN_BENCH, index[i], width, height, b->frame[i]);
+    }
+    b->input = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/input", err);
+    b->history = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/history", err);
+    b->old = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/old", err);
+    b->panel = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/panel", err);
+    return b->input && b->history && b->old && b->panel &&
+           ag_buffer_load(b->gpu, b->old, 0, b->frame[0], b->bytes, err) &&
+           ag_buffer_load(b->gpu, b->input, 0, b->frame[1], b->bytes, err);
+}
+
+bool compose_bench_mask(struct compose_bench *b, const struct ag_layout *layout,
+                        enum ag_geometry geometry, const uint32_t *cells, uint32_t n,
+                        struct ag_error *err)
+{
+    b->setup = (struct ag_planner_setup){ b->width, b->height, *layout, geometry, 1.0f };
+    b->mask = (struct ag_mask){ .cells = b->list, .offset = 4, .count = b->list, .max_cells = n };
+    b->known = false;
+    ag_ref_plan_free(&b->plan);
+    ag_ref_plan(&b->setup, cells, n, &b->plan);
+    return ag_planner_configure(b->planner, &b->setup, err) &&
+           ag_buffer_load(b->gpu, b->list, 0, &n, 4, err) &&
+           (n == 0 || ag_buffer_load(b->gpu, b->list, 4, cells, 4ull * n, err));
+}
+
+const struct ag_ref_plan *compose_bench_plan(const struct compose_bench *b)
+{
+    return &b->plan;
+}
+
+// The reference is slow: once for all lanes that show the same pictures.
+static void make_expected(struct compose_bench *b, const struct ag_compose_style *style)
+{
+    struct ag_compose_style wanted = *style;
+    wanted.dispatch = AG_DISPATCH_AUTO;
+    wanted.psnr = true;
+    if (b->known && memcmp(&wanted, &b->style, sizeof(wanted)) == 0) {
+        return;
+    }
+    struct ag_ref_compose compose = { b->width, b->height, 1.0f, wanted, false };
+    uint8_t *history = ag_alloc(b->bytes);
+    memcpy(history, b->frame[0], b->bytes);
+    b->error = ag_ref_compose(&compose, &b->plan, b->frame[1], history, b->read);
+    b->history_hash = ag_hash(AG_HASH_SEED, history, b->bytes);
+    b->panel_hash = ag_hash(AG_HASH_SEED, b->read, b->bytes);
+    b->style = wanted;
+    b->known = true;
+    ag_free(history);
+}
+
+// One frame. `first`: from the old history, and the panel is not known.
+static uint64_t compose_frame(struct compose_bench *b, const struct compose_lane *lane, bool first,
+                              struct ag_error *err)
+{
+    struct ag_compose_job job = {
+        .input = b->input,
+        .history = b->history,
+        .mask = lane->panel ? b->panel : NULL,
+        .mask_kept = !first,
+        .stats = b->stats,
+        .style = lane->style,
+        .sparse_below = lane->sparse_below,
+    };
+    struct ag_cmd *cmd = ag_cmd_begin(b->gpu, 0, err);
+    if (!cmd) {
+        return 0;
+    }
+    if (first) {
+        ag_cmd_copy(cmd, b->history, 0, b->old, 0, b->bytes);
+        ag_cmd_barrier(cmd);
+    }
+    ag_planner_record(b->planner, cmd, &b->mask, false, &job.plan);
+    ag_cmd_barrier(cmd);
+    ag_compositor_record(b->compositor, cmd, &job);
+    return ag_cmd_submit(cmd, err);
+}
+
+static bool check(struct compose_bench *b, const struct compose_lane *lane,
+                  struct compose_result *out, struct ag_error *err)
+{
+    struct ag_compose_stats stats;
+    make_expected(b, &lane->style);
+    uint64_t value = compose_frame(b, lane, true, err);
+    if (!value || !ag_gpu_wait(b->gpu, value, err) ||
+        !ag_buffer_read(b->gpu, b->stats, 0, &stats, sizeof(stats), err) ||
+        !ag_buffer_read(b->gpu, b->history, 0, b->read, b->bytes, err)) {
+        return false;
+    }
+    out->history = ag_hash(AG_HASH_SEED, b->read, b->bytes);
+    out->path = stats.path;
+    out->error = lane->style.psnr ? stats.error_low | (uint64_t)stats.error_high << 32 : b->error;
+    if (lane->panel && !ag_buffer_read(b->gpu, b->panel, 0, b->read, b->bytes, err)) {
+        return false;
+    }
+    out->panel = lane->panel ? ag_hash(AG_HASH_SEED, b->read, b->bytes) : b->panel_hash;
+    out->ok = out->history == b->history_hash && out->panel == b->panel_hash &&
+              out->error == b->error;
+    return true;
+}
+
+// Pixels that are read and written: the input where it is looked at, the history where the error
+// wants it and where it changes, the panel where it is drawn.
+static double bytes_moved(const struct compose_bench *b, const struct compose_lane *lane,
+                          uint32_t path)
+{
+    double all = (double)b->width * b->height, updated = b->plan.stats.pixels;
+    bool blends = lane->style.output == AG_OUTPUT_FULL_BLEND, psnr = lane->style.psnr;
+    double panel = !lane->panel ? 0 : path == AG_PATH_SPARSE ? updated : all;
+    double read = psnr || blends ? all : panel > updated ? panel : updated;
+    read += psnr && !blends ? all - updated : 0;
+    return 4 * (read + panel + (blends ? all : updated));
+}
+
+static void take_times(struct compose_bench *b, struct ag_series *const *series)
+{
+    struct ag_gpu_times t;
+    while (ag_gpu_poll_times(b->gpu, &t)) {
+        if (!t.dropped && series) {
+            ag_series_add(series[0], (double)t.stage_ns[AG_STAGE_PLAN] * 1e-3);
+            ag_series_add(series[1], (double)t.stage_ns[AG_STAGE_COMPOSE] * 1e-3);
+        }
+    }
+}
+
+static double cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+static bool measure(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
+                    struct ag_series *const *series, double *cpu, struct ag_error *err)
+{
+    int64_t start = ag_now_ns();
+    bool cold = !b->warm && !compose_bench_info(b)->software;
+    for (uint32_t i = 0; i < WARM_UP_FRAMES || (cold && ag_now_ns() - start < WARM_UP_NS); i++) {
+        uint64_t value = compose_frame(b, lane, false, err);
+        if (!value || !ag_gpu_wait(b->gpu, value, err)) {
+            return false;
+        }
+        if (compose_bench_info(b)->software && i > 0) {
+            break; // two frames: everything is compiled
+        }
+    }
+    b->warm = true;
+    take_times(b, NULL);
+    *cpu = -cpu_us();
+    for (uint32_t i = 0; i < repeats; i++) {
+        uint64_t value = compose_frame(b, lane, false, err);
+        if (!value || !ag_gpu_wait(b->gpu, value, err)) {
+            return false;
+        }
+        take_times(b, series);
+    }
+    *cpu = (*cpu + cpu_us()) / repeats;
+    return true;
+}
+
+bool compose_bench_lane(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
+                        struct compose_result *out, struct ag_error *err)
+{
+    *out = (struct compose_result){ 0 };
+    if (!check(b, lane, out, err)) {
+        return false;
+    }
+    out->bytes = bytes_moved(b, lane, out->path);
+    if (!out->ok || repeats == 0) {
+        return true;
+    }
+    struct ag_series *series[2] = { ag_series_create(repeats), ag_series_create(repeats) };
+    bool ok = measure(b, lane, repeats, series, &out->cpu_us, err);
+    out->plan = ag_series_stats(series[0]);
+    out->compose = ag_series_stats(series[1]);
+    ag_series_destroy(&series[0]);
+    ag_series_destroy(&series[1]);
+    return ok;
+}
+
+bool compose_bench_copy(struct compose_bench *b, uint64_t bytes, uint32_t repeats,
+                        struct ag_series_stats *out, struct ag_error *err)
+{
+    struct ag_buffer *from = b->input, *to = b->history, *large[2] = { NULL, NULL };
+    struct ag_series *series = ag_series_create(repeats);
+    bool ok = true;
+    if (bytes) {
+        from = large[0] = ag_buffer_create(b->gpu, AG_MEM_DEVICE, bytes, "bench/from", err);
+        to = large[1] = from ? ag_buffer_create(b->gpu, AG_MEM_DEVICE, bytes, "bench/to", err)
+                             : NULL;
+        ok = to != NULL;
+    }
+    for (uint32_t i = 0; i < repeats + 5 && ok; i++) {
+        struct ag_cmd *cmd = ag_cmd_begin(b->gpu, i, err);
+        if (cmd) {
+            ag_cmd_stage_begin(cmd, AG_STAGE_EXPORT);
+            ag_cmd_copy(cmd, to, 0, from, 0, bytes ? bytes : b->bytes);
+            ag_cmd_stage_end(cmd);
+        }
+        uint64_t value = cmd ? ag_cmd_submit(cmd, err) : 0;
+        ok = value && ag_gpu_wait(b->gpu, value, err);
+        struct ag_gpu_times t;
+        while (ok && ag_gpu_poll_times(b->gpu, &t)) {
+            if (!t.dropped && t.frame_id >= 5 && t.stage_ns[AG_STAGE_EXPORT] > 0) {
+                ag_series_add(series, (double)t.stage_ns[AG_STAGE_EXPORT] * 1e-3);
+            }
+        }
+    }
+    *out = ag_series_stats(series);
+    ag_series_destroy(&series);
+    ag_buffer_destroy(b->gpu, &large[0]);
+    ag_buffer_destroy(b->gpu, &large[1]);
+    return ok;
+}
