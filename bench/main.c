@@ -3,9 +3,11 @@
 
 #include "bench.h"
 
-static const struct ag_bench_command *const commands[] = { &ag_bench_verify, &ag_bench_kernels,
-                                                         &ag_bench_model, &ag_bench_compose,
-                                                         &ag_bench_crossover };
+static const struct ag_bench_command *const commands[] = {
+    &ag_bench_verify,     &ag_bench_kernels,    &ag_bench_model, &ag_bench_cpu_model,
+    &ag_bench_preprocess, &ag_bench_patch_diff, &ag_bench_frame, &ag_bench_compose,
+    &ag_bench_crossover,
+};
 
 static void print_help(void)
 {

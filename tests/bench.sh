@@ -55,6 +55,26 @@ expect 0 "20 of 20 lanes right" compose multiscale --software allow --repeats 0
 # Weights of another model of the same shape: everything is read, nothing agrees.
 expect 1 "FAILED" verify "$fixtures/tiny-canvas" --vectors "$fixtures/tiny/vectors.safetensors"
 
+# Lanes: checked, timed, as text, CSV and JSON. A software device must be asked for.
+lanes="--repeats 1 --software allow"
+expect 0 "1 of 1 lanes right" preprocess "model input 720x1280" $lanes
+expect 0 "8 of 8 lanes right" preprocess "rgba" $lanes --format csv
+expect 0 "1 of 1 lanes right" patch-diff "noise 1280x720" $lanes
+expect 0 "2 of 2 lanes right" frame "pan patch-diff 1280x720" $lanes --model "$fixtures/tiny"
+expect 0 "2 of 2 lanes right" cpu-model "canvas" --repeats 2 --model "$fixtures/tiny-canvas"
+"$bench" patch-diff "noise 1280x720" $lanes --format json >"$tmp/lanes.json" &&
+    python3 -c 'import json, sys; lane, = json.load(open(sys.argv[1]))["lanes"]; assert lane["ok"] and lane["us"]["p50"] > 0' \
+        "$tmp/lanes.json" || { echo "no usable JSON"; bad=1; }
+expect 1 "no lane's name contains" patch-diff nothing $lanes
+expect 1 "takes --repeats 1 to 100000" preprocess --repeats 0
+expect 1 "expected 0 to 256" cpu-model --threads many
+"$bench" patch-diff nothing >"$tmp/out" 2>"$tmp/err"
+case $? in
+1) grep -q "no lane" "$tmp/err" ;; # hardware
+3) grep -q "is a software device" "$tmp/err" ;;
+*) false ;;
+esac || { echo "a software device is not refused"; cat "$tmp/err"; bad=1; }
+
 # A folder without weights, one that is cut short.
 mkdir "$tmp/model"
 cp "$fixtures/tiny/config.json" "$fixtures/tiny/preprocessor_config.json" "$tmp/model"
