@@ -1,1 +1,1 @@
-ag_test(tiles MODULES tiles model base LABELS cpu)
+ag_test(tiles MODULES tiles shaders_tiles reference model gpu timing base LABELS gpu)

@@ -49,6 +49,8 @@ struct ag_config {
     int mask_source;             // enum ag_mask_kind
     const char *model;
     int context, policy;         // enum ag_context_choice, ag_policy_choice
+    int mode;                    // enum ag_mode (tiles.h)
+    int tile_batch;              // tiles a record at most, 0: as many as fit
     int frames_per_clip;         // 0: the model's
     int max_tokens;              // 0: the model's budget
     const char *task_loss;       // "model", "off" or a number

@@ -9,7 +9,11 @@
 struct ag_cpu_model;
 struct ag_cpu_params {
     uint32_t threads; // 0: one a core
+    const struct ag_cpu_model *weights_of; // uses the packed weights of that one, which must
+                                           // outlive it; NULL: packs its own
 };
+// How many threads that makes: one a core this process may use, or `wanted`.
+uint32_t ag_cpu_threads(uint32_t wanted);
 // Packs the weights; `model` must outlive it.
 struct ag_cpu_model *ag_cpu_model_create(const struct ag_model *model,
                                          const struct ag_cpu_params *params, struct ag_error *err);

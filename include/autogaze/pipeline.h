@@ -48,6 +48,7 @@ bool ag_pipeline_read(struct ag_pipeline *p, const struct ag_buffer *picture, ui
 // What can change while running; apply with the next tick. Get, change, set.
 struct ag_live {
     int mask_source;               // enum ag_mask_kind
+    int mode;                      // enum ag_mode: the canvas is rebuilt from the history
     float threshold;               // of the model; AG_NO_THRESHOLD: off
     float patch_threshold;
     float canvas_diff_db;
@@ -97,7 +98,7 @@ bool ag_pipeline_lockstep(const struct ag_pipeline *p);
 // A sentence that the person should see (no mask for this size, async entered, ...), "" if none.
 const char *ag_pipeline_notice(const struct ag_pipeline *p);
 
-// Canvas and model input of the last composed frame, [3][S][S], for tests (waits).
+// Canvas and model input of the last composed frame, [tiles][3][S][S], for tests (waits).
 bool ag_pipeline_read_canvas(struct ag_pipeline *p, float *canvas, float *input,
                              struct ag_error *err);
 

@@ -28,7 +28,10 @@ struct ag_frame_report {
     bool repair_limited;           // ... and more would have been, but for the limit
     uint32_t repaired[AG_MAX_REPAIRED]; // worst first, [plan.repaired]
     bool has_gaze;                 // the model ran for this very frame
-    struct ag_gaze gaze;           // ids in selection order, losses, rounds
+    struct ag_gaze gaze;           // ids in selection order, losses, rounds; the sum of all tiles,
+                                   // whose ids follow one another
+    const struct ag_gaze *tiles;   // [n_tiles] of each, row by row (realtime: one)
+    uint32_t n_tiles;              // 0: no gaze
     double gaze_ratio;             // plan.pixels / (width*height); NAN on keyframes
     bool has_psnr;
     double psnr_db;                // native; +inf only for a zero error sum
@@ -96,10 +99,14 @@ struct ag_run_info {
     struct ag_source_info source;
     char model[64], context[16], backend[32], precision[8], latency[8], mask_source[48];
     double threshold, quality_db;  // NAN: off / not an RMSE model
-    uint32_t budget;
+    uint32_t budget;               // slots a frame; with tiles, of each
     double repair_db;              // NAN: off
     uint32_t repair_cells;         // a frame at most
     uint32_t width, height;
+    int mode;                      // enum ag_mode
+    uint32_t tiles, tile_cols, tile_rows; // realtime: 1
+    uint32_t tile_batch;           // tiles that the back end works on at once
+    uint64_t model_bytes;          // device memory of the model and its contexts; 0: on the CPU
     uint64_t output_hash;
     uint64_t produced, dropped, duplicates; // source frames; duplicates = frames inferred twice
     uint64_t stale_results;        // late results that were rejected

@@ -32,7 +32,11 @@ void ag_tiling_make(enum ag_mode mode, uint32_t width, uint32_t height, uint32_t
 // Layout of the stitched grids, colours by the model's own grids. false: more than AG_MAX_CELLS.
 bool ag_tiling_layout(const struct ag_tiling *t, const struct ag_model_config *c,
                       struct ag_layout *out);
-// Global cell number of a gaze id (< c->cells) of a tile.
+// Columns and rows of one of its grids that have pixels of the frame; in tiled-full the others lie
+// in the padding.
+void ag_tiling_seen(const struct ag_tiling *t, const struct ag_grid *grid, uint32_t *cols,
+                    uint32_t *rows);
+// Global cell number of a gaze id (< c->cells) of a tile; AG_CELL_NONE: outside of the frame.
 uint32_t ag_tiling_cell(const struct ag_tiling *t, const struct ag_model_config *c,
                         const struct ag_layout *layout, uint32_t tile, uint32_t id);
 

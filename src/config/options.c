@@ -40,6 +40,8 @@ static const struct option options[] = {
     { "mask-source", CHOICE, AT(mask_source), "NAME", "autogaze", .choices = "autogaze patch-diff canvas-diff", .help = "who chooses what is updated" },
     { "model", TEXT, AT(model), "NAME", "open-gaze", .help = "open-gaze, nvidia or a folder with config.json and model.safetensors" },
     { "temporal-context", CHOICE, AT(context), "NAME", "auto", .choices = "auto frames canvas", .help = "what the model remembers; auto: what its config says" },
+    { "mode", CHOICE, AT(mode), "NAME", "realtime", .choices = "realtime tiled tiled-full", .help = "realtime: the whole frame is the model's picture; tiled: the frame resized to tiles of that size, each seen by itself; tiled-full: tiles of source pixels" },
+    { "tile-batch", INTEGER, AT(tile_batch), "N", "0", 0, 65535, .help = "tiles the GPU works on at once, 0 = as many as fit; results do not depend on it" },
     { "frames-per-clip", INTEGER, AT(frames_per_clip), "N", "0", 0, 4096, .help = "horizon of context `frames`, 0 = the model's" },
     { "stream-policy", CHOICE, AT(policy), "NAME", "auto", .choices = "auto chunk slide unbounded", .help = "when context `frames` is full; auto: chunk for files, slide for live input" },
     { "max-tokens", INTEGER, AT(max_tokens), "N", "0", 0, 65535, .help = "gaze tokens a frame at most, 0 = the model's budget" },

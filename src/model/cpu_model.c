@@ -74,6 +74,15 @@ static void pack_weights(struct ag_cpu_model *m)
     pack_linear(&m->heads, c->round * c->vocab, w->loss_head, c->round);
 }
 
+static void share_weights(struct ag_cpu_model *m, const struct ag_cpu_model *from)
+{
+    m->patch = from->patch;
+    memcpy(m->trunk, from->trunk, sizeof(m->trunk));
+    m->out = from->out;
+    memcpy(m->layer, from->layer, sizeof(m->layer));
+    m->heads = from->heads;
+}
+
 // ---- activations -------------------------------------------------------------------------------
 static void carve_activations(struct ag_cpu_model *m, struct ag_arena *a)
 {
@@ -111,11 +120,17 @@ struct ag_cpu_model *ag_cpu_model_create(const struct ag_model *model,
     m->max_rows = model->config.tokens + model->config.round;
     struct ag_arena a = { 0 };
     for (int pass = 0; pass < 2; pass++) {
-        carve_weights(m, &a);
+        if (params->weights_of) {
+            share_weights(m, params->weights_of);
+        } else {
+            carve_weights(m, &a);
+        }
         carve_activations(m, &a);
         a = pass ? a : ag_arena_take(a, &m->arena);
     }
-    pack_weights(m);
+    if (!params->weights_of) {
+        pack_weights(m);
+    }
     ag_rope_frequencies(&model->config, m->inv_freq);
     return m;
 }

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "autogaze/cpu_model.h"
+
 #define WORTH_WAKING 2000000 // multiply-adds: some 50 us of one core
 
 struct worker {
@@ -31,6 +33,11 @@ static uint32_t usable_cores(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+uint32_t ag_cpu_threads(uint32_t wanted)
+{
+    return AG_MIN(wanted ? wanted : usable_cores(), AG_MAX_WORKERS);
 }
 
 static void work(struct ag_pool *p, uint32_t worker)
@@ -73,12 +80,12 @@ static void *worker_main(void *arg)
 struct ag_pool *ag_pool_create(uint32_t threads)
 {
     struct ag_pool *p = ag_alloc(sizeof(*p));
-    uint32_t wanted = threads ? threads : usable_cores();
+    uint32_t wanted = ag_cpu_threads(threads);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->start, NULL);
     pthread_cond_init(&p->done, NULL);
     p->n_workers = 1;
-    while (p->n_workers < AG_MIN(wanted, AG_MAX_WORKERS)) {
+    while (p->n_workers < wanted) {
         struct worker *w = &p->workers[p->n_workers];
         *w = (struct worker){ .pool = p, .index = p->n_workers };
         if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {

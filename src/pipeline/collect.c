@@ -17,16 +17,16 @@ void collect_layout(struct ag_pipeline *p)
     o->selected_bytes = AG_DIV_UP(p->layout.cells, 32) * sizeof(uint32_t);
     o->gaze = AG_ALIGN_UP(o->selected + o->selected_bytes, 256);
     o->gaze_bytes = 0;
-    if (p->gpu_model) {
-        ag_gpu_model_results(p->gpu_model, &o->gaze_bytes);
+    if (p->gpu_gaze) {
+        gpu_gaze_results(p->gpu_gaze, &o->gaze_bytes);
     }
     o->size = o->gaze + AG_MAX(o->gaze_bytes, 4);
 }
 
 bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
 {
-    uint32_t cells = p->model->config.cells;
-    uint32_t listed = AG_MAX(cells, p->has_forced ? p->forced.max : 0);
+    uint32_t cells = p->model->config.cells, tiles = p->tiling.tiles;
+    uint32_t listed = AG_MAX(tiles * cells, p->has_forced ? p->forced.max : 0);
     for (int i = 0; i < FRAMES_IN_FLIGHT; i++) {
         struct slot *s = &p->slot[i];
         s->gpu = p->gpu;
@@ -36,19 +36,15 @@ bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
         if (!s->readback || !s->stats || !s->host_cells) {
             return false;
         }
-        s->ids = ag_alloc(cells * sizeof(*s->ids));
-        s->losses = ag_alloc(cells * sizeof(*s->losses));
+        gaze_set_reserve(&s->gaze, tiles, cells);
     }
     // Reports outlive a change of layout: their arrays only grow.
     for (int i = 0; i < REPORTS; i++) {
         struct kept_report *k = &p->kept[i];
-        if (k->max_ids < cells) {
-            k->max_ids = cells;
-            k->ids = ag_realloc(k->ids, cells * sizeof(uint32_t));
-            k->losses = ag_realloc(k->losses, cells * sizeof(float));
-            k->report.gaze.ids = k->ids;
-            k->report.gaze.losses = k->losses;
-        }
+        gaze_set_reserve(&k->gaze, tiles, cells);
+        k->report.gaze.ids = k->gaze.ids;
+        k->report.gaze.losses = k->gaze.losses;
+        k->report.tiles = k->gaze.tile;
         if (k->max_cells < p->layout.cells) {
             k->max_cells = p->layout.cells;
             k->cells = ag_realloc(k->cells, k->max_cells * sizeof(uint32_t));
@@ -65,8 +61,7 @@ void collect_destroy_slots(struct ag_pipeline *p)
         ag_buffer_destroy(p->gpu, &s->readback);
         ag_buffer_destroy(p->gpu, &s->stats);
         ag_buffer_destroy(p->gpu, &s->host_cells);
-        ag_free(s->ids);
-        ag_free(s->losses);
+        gaze_set_free(&s->gaze);
         memset(s, 0, sizeof(*s));
     }
 }
@@ -74,8 +69,7 @@ void collect_destroy_slots(struct ag_pipeline *p)
 void collect_destroy_reports(struct ag_pipeline *p)
 {
     for (int i = 0; i < REPORTS; i++) {
-        ag_free(p->kept[i].ids);
-        ag_free(p->kept[i].losses);
+        gaze_set_free(&p->kept[i].gaze);
         ag_free(p->kept[i].cells);
     }
 }
@@ -147,7 +141,11 @@ static void read_metrics(const struct ag_pipeline *p, const char *data, struct a
         r->psnr_db = ag_psnr_db((uint64_t)error->error_high << 32 | error->error_low, 3 * pixels);
     }
     if (r->has_model_psnr) {
-        double mse = canvas->error / (3.0 * p->side * p->side);
+        // Padding is not part of the picture; it has no error.
+        bool padded = p->tiling.mode == AG_MODE_TILED_FULL;
+        uint64_t samples = 3 * (padded ? pixels : (uint64_t)p->tiling.canvas_width *
+                                                      p->tiling.canvas_height);
+        double mse = canvas->error / (double)samples;
         r->model_psnr_db = mse > 0 ? -10 * log10(mse) : INFINITY;
     }
 }
@@ -203,16 +201,13 @@ static void collect(struct ag_pipeline *p, struct slot *s)
     r->cells = k->cells;
     r->n_cells = list_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
     if (s->gpu_gaze) {
-        r->gaze = (struct ag_gaze){ .ids = k->ids, .losses = k->losses };
-        ag_gpu_model_decode(p->gpu_model, data + p->offsets.gaze, 0, &r->gaze);
-        ag_gpu_model_note(p->gpu_model, data + p->offsets.gaze);
+        r->gaze = gpu_gaze_decode(p->gpu_gaze, data + p->offsets.gaze, &k->gaze);
         r->has_gaze = true;
     } else if (r->has_gaze) {
-        memcpy(k->ids, s->ids, r->gaze.slots * sizeof(uint32_t));
-        memcpy(k->losses, s->losses, r->gaze.slots * sizeof(float));
-        r->gaze.ids = k->ids;
-        r->gaze.losses = k->losses;
+        r->gaze = gaze_set_copy(&k->gaze, &s->gaze);
     }
+    r->tiles = k->gaze.tile;
+    r->n_tiles = r->has_gaze ? p->tiling.tiles : 0;
     read_metrics(p, data, r);
     place_in_time(p, s, observed, r);
     if (s->source) {

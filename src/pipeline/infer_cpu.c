@@ -8,15 +8,15 @@
 // of the last composed frame, because composition is recorded later.
 static void record_snapshot(struct ag_pipeline *p, struct ag_cmd *cmd)
 {
-    uint64_t bytes = 12ull * p->side * p->side;
+    uint64_t bytes = p->input_bytes;
     unsigned now = p->composed & 1;
     bool closed = p->context == AG_CONTEXT_CANVAS;
     ag_cmd_stage_begin(cmd, AG_STAGE_HANDOFF);
     ag_cmd_copy(cmd, p->host_input[now], 0, p->input[now], 0, bytes);
-    if (closed && p->previous_id && p->host_input_id[!now] != p->previous_id) {
+    if (closed && p->input_id && p->host_input_id[!now] != p->input_id) {
         // The frame before was not the model's (skipped, or another mask source).
         ag_cmd_copy(cmd, p->host_input[!now], 0, p->input[!now], 0, bytes);
-        p->host_input_id[!now] = p->previous_id;
+        p->host_input_id[!now] = p->input_id;
     }
     if (closed && p->canvas_known) {
         ag_cmd_copy(cmd, p->host_canvas, 0, p->canvas, 0, bytes);
@@ -34,8 +34,8 @@ static struct ag_gaze_input snapshot_input(struct ag_pipeline *p, uint64_t frame
         .frame_id = frame_id,
         .frame = p->host_input[now]->data,
         .canvas = closed && p->canvas_known ? p->host_canvas->data : NULL,
-        .previous = closed && p->previous_id ? p->host_input[!now]->data : NULL,
-        .previous_id = p->previous_id,
+        .previous = closed && p->input_id ? p->host_input[!now]->data : NULL,
+        .previous_id = p->input_id,
         .budget = inference_budget(p),
         .threshold = p->live.threshold,
     };
@@ -48,15 +48,31 @@ static void invalidate(struct ag_pipeline *p)
     ag_buffer_invalidate(p->gpu, p->host_canvas);
 }
 
-static uint32_t valid_ids(const struct ag_pipeline *p, const struct ag_gaze *gaze, uint32_t *list)
+// Cells of the frame that the tiles' ids name.
+static uint32_t list_cells(const struct ag_pipeline *p, const struct gaze_set *gaze, uint32_t *list)
 {
+    const struct ag_model_config *c = &p->model->config;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < gaze->slots; i++) {
-        if (gaze->ids[i] < p->model->config.cells) {
-            list[n++] = gaze->ids[i];
+    for (uint32_t t = 0; t < p->tiling.tiles; t++) {
+        const struct ag_gaze *g = &gaze->tile[t];
+        for (uint32_t i = 0; i < g->slots; i++) {
+            uint32_t id = g->ids[i];
+            uint32_t cell = id < c->cells ? ag_tiling_cell(&p->tiling, c, &p->layout, t, id)
+                                          : AG_CELL_NONE;
+            if (cell != AG_CELL_NONE) {
+                list[n++] = cell;
+            }
         }
     }
     return n;
+}
+
+static void report_gaze(struct ag_pipeline *p, struct slot *s, const struct gaze_set *gaze)
+{
+    s->report.gaze = gaze_set_copy(&s->gaze, gaze);
+    s->report.tiles = s->gaze.tile;
+    s->report.n_tiles = p->tiling.tiles;
+    s->report.has_gaze = true;
 }
 
 static void add_times(struct slot *s, const struct ag_gaze_times *times)
@@ -79,17 +95,15 @@ bool infer_cpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
     invalidate(p);
     s->report.cpu_ns[AG_STAGE_HANDOFF] += ag_now_ns() - t0;
 
-    struct ag_gaze gaze = { .ids = s->ids, .losses = s->losses };
     struct ag_gaze_times times = { 0 };
     struct ag_gaze_input in = snapshot_input(p, s->report.frame_id);
-    if (!ag_cpu_gaze(p->cpu_stream, &in, &gaze, NULL, &times, err)) {
+    if (!cpu_gaze_run(p->cpu, &in, &p->cpu_set, &times, err)) {
         return false;
     }
     add_times(s, &times);
     s->model_waits = true;
-    s->report.has_gaze = true;
-    s->report.gaze = gaze;
-    host_mask(s, valid_ids(p, &gaze, host_list(s)), s->report.frame_id, mask);
+    report_gaze(p, s, &p->cpu_set);
+    host_mask(s, list_cells(p, &p->cpu_set, host_list(s)), s->report.frame_id, mask);
     *cmd = ag_cmd_begin(p->gpu, s->report.frame_id, err);
     if (!*cmd) {
         return false;
@@ -101,7 +115,7 @@ bool infer_cpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
 // A finished frame becomes the current mask, unless the stream was reset meanwhile.
 static bool accept(struct ag_pipeline *p, struct slot *s, struct ag_error *err)
 {
-    struct ag_gaze gaze;
+    const struct gaze_set *gaze;
     struct ag_gaze_times times;
     bool ok;
     if (!job_take(p->job, &gaze, &times, &ok, err)) {
@@ -110,20 +124,16 @@ static bool accept(struct ag_pipeline *p, struct slot *s, struct ag_error *err)
     if (!ok) {
         return false;
     }
-    if (p->job_stale || gaze.frame_id <= p->current.frame_id) {
+    uint64_t frame_id = gaze->tile[0].frame_id;
+    if (p->job_stale || frame_id <= p->current.frame_id) {
         p->stale_results++;
         p->job_stale = false;
         return true;
     }
-    p->current.n = valid_ids(p, &gaze, p->current.cells);
-    p->current.frame_id = gaze.frame_id;
+    p->current.n = list_cells(p, gaze, p->current.cells);
+    p->current.frame_id = frame_id;
     p->current.capture_ns = p->job_capture_ns;
-    memcpy(s->ids, gaze.ids, gaze.slots * sizeof(*s->ids));
-    memcpy(s->losses, gaze.losses, gaze.slots * sizeof(*s->losses));
-    gaze.ids = s->ids;
-    gaze.losses = s->losses;
-    s->report.gaze = gaze;
-    s->report.has_gaze = true;
+    report_gaze(p, s, gaze);
     add_times(s, &times);
     return true;
 }
@@ -170,7 +180,7 @@ void infer_cpu_collected(struct ag_pipeline *p, const struct slot *s)
 void infer_cpu_reset(struct ag_pipeline *p)
 {
     if (!p->job) {
-        ag_cpu_stream_reset(p->cpu_stream);
+        cpu_gaze_reset(p->cpu);
         return;
     }
     p->job_stale = p->job_snapshot || !job_idle(p->job);

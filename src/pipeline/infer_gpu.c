@@ -12,8 +12,8 @@ static struct ag_gpu_gaze_job make_job(struct ag_pipeline *p, uint64_t frame_id,
         .frame_id = frame_id,
         .input = p->input[now],
         .canvas = closed && p->canvas_known ? canvas : NULL,
-        .previous = closed && p->previous_id ? p->input[!now] : NULL,
-        .previous_id = p->previous_id,
+        .previous = closed && p->input_id ? p->input[!now] : NULL,
+        .previous_id = p->input_id,
         .budget = inference_budget(p),
         .threshold = p->live.threshold,
     };
@@ -23,7 +23,7 @@ bool infer_gpu_sync(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
                     struct ag_mask *mask, struct ag_error *err)
 {
     struct ag_gpu_gaze_job job = make_job(p, s->report.frame_id, p->canvas);
-    s->gpu_gaze = ag_gpu_model_record(p->gpu_model, cmd, &job, mask, err);
+    s->gpu_gaze = gpu_gaze_record(p->gpu_gaze, cmd, &job, mask, err);
     return s->gpu_gaze;
 }
 
@@ -32,7 +32,7 @@ bool infer_gpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
 {
     // The canvas as it is before this frame is composed.
     if (p->context == AG_CONTEXT_CANVAS && p->canvas_known) {
-        ag_cmd_copy(cmd, p->job_canvas, 0, p->canvas, 0, 12ull * p->side * p->side);
+        ag_cmd_copy(cmd, p->job_canvas, 0, p->canvas, 0, p->input_bytes);
         ag_cmd_barrier(cmd);
     }
     p->gpu_job = make_job(p, s->report.frame_id, p->job_canvas);
@@ -58,7 +58,7 @@ bool infer_gpu_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *er
         return false;
     }
     ag_cmd_barrier(cmd);
-    bool ok = ag_gpu_model_record(p->gpu_model, cmd, &p->gpu_job, &p->gpu_mask, err);
+    bool ok = gpu_gaze_record(p->gpu_gaze, cmd, &p->gpu_job, &p->gpu_mask, err);
     p->gpu_job_value = ag_cmd_submit(cmd, err);
     if (!ok || !p->gpu_job_value) {
         return false;

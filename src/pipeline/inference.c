@@ -58,7 +58,7 @@ static void mask_layout(const struct ag_pipeline *p, struct ag_layout *out)
     if (forced(p)) {
         *out = p->forced.layout;
     } else if (p->live.mask_source == AG_MASK_AUTOGAZE) {
-        ag_layout_from_sides(m->scale_grid, m->n_scales, out);
+        ag_tiling_layout(&p->tiling, m, out);
     } else {
         ag_layout_from_sides(&grid, 1, out);
     }
@@ -86,7 +86,7 @@ bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_er
     return true;
 }
 
-static bool create_backend(struct ag_pipeline *p, struct ag_error *err)
+bool inference_create_backend(struct ag_pipeline *p, struct ag_error *err)
 {
     struct ag_stream_params stream = {
         .context = p->context,
@@ -98,30 +98,53 @@ static bool create_backend(struct ag_pipeline *p, struct ag_error *err)
         stream.horizon = 16; // a closed-loop model says 1, which is no horizon for open loop
     }
     if (p->on_cpu) {
-        p->cpu = ag_cpu_model_create(
-            p->model, &(struct ag_cpu_params){ .threads = (uint32_t)p->config.cpu_threads }, err);
-        p->cpu_stream = p->cpu ? ag_cpu_stream_create(p->cpu, &stream, err) : NULL;
-        if (p->cpu_stream) {
-            p->job = job_create(p->cpu_stream, p->model->config.cells);
-            p->current.cells = ag_alloc(p->model->config.cells * sizeof(uint32_t));
+        uint32_t tiles = p->tiling.tiles, cells = p->model->config.cells;
+        p->cpu = cpu_gaze_create(p->model, tiles, &stream, (uint32_t)p->config.cpu_threads, err);
+        if (p->cpu) {
+            gaze_set_reserve(&p->cpu_set, tiles, cells);
+            p->job = job_create(p->cpu, tiles, cells);
+            p->current.max = AG_MAX(p->current.max, tiles * cells);
+            p->current.cells = ag_realloc(p->current.cells, p->current.max * sizeof(uint32_t));
         }
-        return p->cpu_stream != NULL;
+        return p->cpu != NULL;
     }
-    p->gpu_model = ag_gpu_model_create(
-        p->gpu, p->log, p->model,
-        &(struct ag_gpu_model_params){ .stream = stream, .streams = 1, .precision = p->precision },
-        err);
-    return p->gpu_model != NULL;
+    struct gpu_gaze_params params = {
+        .model = p->model,
+        .tiling = p->tiling,
+        .stream = stream,
+        .precision = p->precision,
+        .batch = p->tile_batch,
+    };
+    p->gpu_gaze = gpu_gaze_create(p->gpu, p->log, &params, err);
+    return p->gpu_gaze != NULL;
+}
+
+// Nothing of a back end that goes is waited for.
+static void forget_jobs(struct ag_pipeline *p)
+{
+    p->job_snapshot = 0;
+    p->job_stale = p->job_reset = false;
+    p->gpu_job_value = 0;
+    p->gpu_job_wanted = p->gpu_gaze_new = false;
+    p->current.frame_id = 0;
+    p->current.n = 0;
+}
+
+void inference_destroy_backend(struct ag_pipeline *p)
+{
+    job_destroy(&p->job);
+    cpu_gaze_destroy(&p->cpu);
+    gpu_gaze_destroy(p->gpu, &p->gpu_gaze);
+    forget_jobs(p);
 }
 
 // Everything that belongs to one model.
 struct model_part {
     struct ag_model *model;
-    struct ag_cpu_model *cpu;
-    struct ag_cpu_stream *cpu_stream;
-    struct ag_gpu_model *gpu_model;
+    struct cpu_gaze *cpu;
+    struct gpu_gaze *gpu_gaze;
     struct job *job;
-    uint32_t *cells;
+    struct ag_tiling tiling;
     uint32_t side;
     enum ag_context context;
     float threshold, canvas_diff_db;
@@ -131,15 +154,13 @@ struct model_part {
 static struct model_part detach_model(struct ag_pipeline *p)
 {
     struct model_part m = {
-        p->model, p->cpu, p->cpu_stream, p->gpu_model, p->job, p->current.cells, p->side,
+        p->model, p->cpu, p->gpu_gaze, p->job, p->tiling, p->side,
         p->context, p->live.threshold, p->live.canvas_diff_db,
     };
     p->model = NULL;
     p->cpu = NULL;
-    p->cpu_stream = NULL;
-    p->gpu_model = NULL;
+    p->gpu_gaze = NULL;
     p->job = NULL;
-    p->current.cells = NULL;
     return m;
 }
 
@@ -147,10 +168,9 @@ static void attach_model(struct ag_pipeline *p, const struct model_part *m)
 {
     p->model = m->model;
     p->cpu = m->cpu;
-    p->cpu_stream = m->cpu_stream;
-    p->gpu_model = m->gpu_model;
+    p->gpu_gaze = m->gpu_gaze;
     p->job = m->job;
-    p->current.cells = m->cells;
+    p->tiling = m->tiling;
     p->side = m->side;
     p->context = m->context;
     p->live.threshold = m->threshold;
@@ -160,11 +180,21 @@ static void attach_model(struct ag_pipeline *p, const struct model_part *m)
 static void close_model(struct ag_pipeline *p, struct model_part *m)
 {
     job_destroy(&m->job);
-    ag_free(m->cells);
-    ag_cpu_stream_destroy(&m->cpu_stream);
-    ag_cpu_model_destroy(&m->cpu);
-    ag_gpu_model_destroy(p->gpu, &m->gpu_model);
+    cpu_gaze_destroy(&m->cpu);
+    gpu_gaze_destroy(p->gpu, &m->gpu_gaze);
     ag_model_destroy(&m->model);
+}
+
+// Tiles of the current mode; how many there are follows from the picture's size.
+static bool open_backend(struct ag_pipeline *p, struct ag_error *err)
+{
+    p->tile_batch = (uint32_t)p->config.tile_batch;
+    if (p->live.mode == AG_MODE_REALTIME) {
+        ag_tiling_make(AG_MODE_REALTIME, 1, 1, p->side, &p->tiling);
+        return inference_create_backend(p, err);
+    }
+    p->tiling.tiles = 0; // tiling_configure makes it, with the first frame
+    return true;
 }
 
 static bool open_model(struct ag_pipeline *p, const char *name, struct ag_error *err)
@@ -189,7 +219,7 @@ static bool open_model(struct ag_pipeline *p, const char *name, struct ag_error 
         return false;
     }
     p->live.canvas_diff_db = canvas_diff_target(c, p->live.threshold, p->model);
-    return create_backend(p, err);
+    return open_backend(p, err);
 }
 
 bool inference_create(struct ag_pipeline *p, struct ag_error *err)
@@ -228,16 +258,12 @@ bool ag_pipeline_set_model(struct ag_pipeline *p, const char *name, struct ag_er
         return false;
     }
     close_model(p, &old);
+    forget_jobs(p);
     snprintf(p->model_name, sizeof(p->model_name), "%s", name);
     p->config.model = p->model_name;
-    p->current.n = 0;
-    p->current.frame_id = 0;
-    p->job_snapshot = 0;
-    p->job_stale = p->job_reset = false;
-    p->gpu_job_wanted = p->gpu_gaze_new = false;
     p->model_ns_ema = 0;
     p->slow_frames = p->quick_frames = 0;
-    p->previous_id = 0;
+    p->input_id = 0;
     p->new_model = true;
     return true;
 }
@@ -246,6 +272,8 @@ void inference_destroy(struct ag_pipeline *p)
 {
     struct model_part m = detach_model(p);
     close_model(p, &m);
+    ag_free(p->current.cells);
+    gaze_set_free(&p->cpu_set);
     ag_patch_diff_destroy(p->gpu, &p->patch_diff);
     ag_cell_errors_destroy(p->gpu, &p->canvas_diff);
     ag_cell_errors_destroy(p->gpu, &p->repair);
@@ -273,11 +301,11 @@ bool inference_configure(struct ag_pipeline *p, struct ag_error *err)
 
 void inference_reset(struct ag_pipeline *p)
 {
-    if (p->cpu_stream) {
+    if (p->cpu) {
         infer_cpu_reset(p);
     }
-    if (p->gpu_model) {
-        ag_gpu_model_reset(p->gpu_model);
+    if (p->gpu_gaze) {
+        gpu_gaze_reset(p->gpu_gaze);
         p->current.frame_id = 0;
         p->gpu_gaze_new = false;
     }
@@ -365,7 +393,7 @@ static bool record_model(struct ag_pipeline *p, struct slot *s, struct ag_cmd **
         return infer_gpu_sync(p, s, *cmd, mask, err);
     }
     while (p->job_snapshot || !job_idle(p->job)) { // just left async: let its last frame end
-        struct ag_gaze gaze;
+        const struct gaze_set *gaze;
         struct ag_gaze_times times;
         bool ok;
         if (p->job_snapshot && !ag_pipeline_drain(p, err)) {
@@ -377,7 +405,7 @@ static bool record_model(struct ag_pipeline *p, struct slot *s, struct ag_cmd **
         ag_sleep_ns(200000);
     }
     if (p->job_reset) {
-        ag_cpu_stream_reset(p->cpu_stream);
+        cpu_gaze_reset(p->cpu);
         p->job_reset = false;
     }
     return infer_cpu_sync(p, s, cmd, mask, err);

@@ -8,12 +8,12 @@ struct job {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct ag_cpu_stream *stream;
+    struct cpu_gaze *gaze;
     // --- under lock
     enum state state;
     // --- the thread's while RUNNING, the render thread's else
     struct ag_gaze_input in;
-    struct ag_gaze out;
+    struct gaze_set out;
     struct ag_gaze_times times;
     struct ag_error error;
     bool reset, ok;
@@ -33,10 +33,10 @@ static void *work(void *arg)
         }
         pthread_mutex_unlock(&j->lock);
         if (j->reset) {
-            ag_cpu_stream_reset(j->stream);
+            cpu_gaze_reset(j->gaze);
         }
         j->error = (struct ag_error){ 0 };
-        j->ok = ag_cpu_gaze(j->stream, &j->in, &j->out, NULL, &j->times, &j->error);
+        j->ok = cpu_gaze_run(j->gaze, &j->in, &j->out, &j->times, &j->error);
         ag_sleep_ns(j->delay_ns);
         pthread_mutex_lock(&j->lock);
         if (j->state == RUNNING) {
@@ -47,12 +47,11 @@ static void *work(void *arg)
     return NULL;
 }
 
-struct job *job_create(struct ag_cpu_stream *stream, uint32_t cells)
+struct job *job_create(struct cpu_gaze *gaze, uint32_t tiles, uint32_t cells)
 {
     struct job *j = ag_alloc(sizeof(*j));
-    j->stream = stream;
-    j->out.ids = ag_alloc(cells * sizeof(uint32_t));
-    j->out.losses = ag_alloc(cells * sizeof(float));
+    j->gaze = gaze;
+    gaze_set_reserve(&j->out, tiles, cells);
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
     pthread_create(&j->thread, NULL, work, j);
@@ -72,8 +71,7 @@ void job_destroy(struct job **pj)
     pthread_join(j->thread, NULL);
     pthread_mutex_destroy(&j->lock);
     pthread_cond_destroy(&j->changed);
-    ag_free(j->out.ids);
-    ag_free(j->out.losses);
+    gaze_set_free(&j->out);
     ag_free(j);
     *pj = NULL;
 }
@@ -97,7 +95,7 @@ void job_start(struct job *j, const struct ag_gaze_input *in, bool reset, int64_
     pthread_mutex_unlock(&j->lock);
 }
 
-bool job_take(struct job *j, struct ag_gaze *out, struct ag_gaze_times *times, bool *ok,
+bool job_take(struct job *j, const struct gaze_set **out, struct ag_gaze_times *times, bool *ok,
               struct ag_error *err)
 {
     pthread_mutex_lock(&j->lock);
@@ -107,7 +105,7 @@ bool job_take(struct job *j, struct ag_gaze *out, struct ag_gaze_times *times, b
     }
     pthread_mutex_unlock(&j->lock);
     if (done) {
-        *out = j->out;
+        *out = &j->out;
         *times = j->times;
         *ok = j->ok;
         if (!j->ok && err) {

@@ -3,18 +3,18 @@
 #ifndef AG_PIPELINE_JOB_H
 #define AG_PIPELINE_JOB_H
 
-#include "autogaze/cpu_model.h"
+#include "cpu_gaze.h"
 
 struct job;
-// `stream` is used by the job's thread between start and take, and by nobody else then.
-struct job *job_create(struct ag_cpu_stream *stream, uint32_t cells);
+// `gaze` is used by the job's thread between start and take, and by nobody else then.
+struct job *job_create(struct cpu_gaze *gaze, uint32_t tiles, uint32_t cells);
 void job_destroy(struct job **job); // waits for a running frame
 bool job_idle(struct job *job);     // nothing running, nothing to take
-// Memory that `in` points to must stay as it is until the result was taken. `reset`: the stream
-// forgets its past first. `delay_ns`: sleeps before it answers (tests of slow models).
+// Memory that `in` points to must stay as it is until the result was taken. `reset`: the streams
+// forget their past first. `delay_ns`: sleeps before it answers (tests of slow models).
 void job_start(struct job *job, const struct ag_gaze_input *in, bool reset, int64_t delay_ns);
 // True: a frame is finished; *out points into the job until the next start. `ok` false: *err.
-bool job_take(struct job *job, struct ag_gaze *out, struct ag_gaze_times *times, bool *ok,
+bool job_take(struct job *job, const struct gaze_set **out, struct ag_gaze_times *times, bool *ok,
               struct ag_error *err);
 
 #endif

@@ -21,7 +21,8 @@ bool ag_pipeline_set_live(struct ag_pipeline *p, const struct ag_live *live, str
                        "fill their places", p->config.cell_scale);
     }
     if (live->mask_source != p->live.mask_source || live->geometry != p->live.geometry ||
-        isnan(live->repair_db) != isnan(p->live.repair_db) || live->output != p->live.output) {
+        isnan(live->repair_db) != isnan(p->live.repair_db) || live->output != p->live.output ||
+        live->mode != p->live.mode) {
         p->reconfigure = true; // the layout of cells changes
     }
     bool changed = live->output != p->live.output || live->mask_source != p->live.mask_source;
@@ -146,6 +147,12 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
         .budget = inference_budget(p),
         .width = p->width,
         .height = p->height,
+        .mode = p->tiling.mode,
+        .tiles = p->tiling.tiles,
+        .tile_cols = p->tiling.cols,
+        .tile_rows = p->tiling.rows,
+        .tile_batch = p->gpu_gaze ? gpu_gaze_batch(p->gpu_gaze) : 1,
+        .model_bytes = p->gpu_gaze ? gpu_gaze_bytes(p->gpu_gaze) : 0,
         .produced = ring.produced,
         .dropped = ring.dropped,
         .duplicates = p->duplicates,

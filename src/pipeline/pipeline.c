@@ -11,6 +11,7 @@ static struct ag_live initial_settings(const struct ag_config *c)
 {
     return (struct ag_live){
         .mask_source = c->mask_source,
+        .mode = c->mode,
         .patch_threshold = (float)c->patch_diff_threshold,
         .repair_db = (float)c->repair_db,
         .repair_cells = (uint32_t)c->repair_cells,
@@ -66,17 +67,6 @@ static void destroy_pictures(struct ag_pipeline *p)
     ag_buffer_destroy(p->gpu, &p->mask);
 }
 
-static void destroy_inputs(struct ag_pipeline *p)
-{
-    for (int i = 0; i < 2; i++) {
-        ag_buffer_destroy(p->gpu, &p->input[i]);
-        ag_buffer_destroy(p->gpu, &p->host_input[i]);
-    }
-    ag_buffer_destroy(p->gpu, &p->canvas);
-    ag_buffer_destroy(p->gpu, &p->host_canvas);
-    ag_buffer_destroy(p->gpu, &p->job_canvas);
-}
-
 void ag_pipeline_destroy(struct ag_pipeline **pp)
 {
     struct ag_pipeline *p = *pp;
@@ -88,7 +78,7 @@ void ag_pipeline_destroy(struct ag_pipeline **pp)
     collect_destroy_slots(p);
     collect_destroy_reports(p);
     destroy_pictures(p);
-    destroy_inputs(p);
+    tiling_destroy(p);
     ag_preprocess_destroy(p->gpu, &p->preprocess);
     ag_planner_destroy(p->gpu, &p->planner);
     ag_compositor_destroy(p->gpu, &p->compositor);
@@ -121,30 +111,6 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
     return p->history && p->mask;
 }
 
-static bool create_inputs(struct ag_pipeline *p, struct ag_error *err)
-{
-    uint64_t input = 12ull * p->side * p->side;
-    destroy_inputs(p);
-    for (int i = 0; i < 2; i++) {
-        p->input[i] = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/input", err);
-        p->host_input_id[i] = 0;
-        if (!p->input[i]) {
-            return false;
-        }
-        if (p->on_cpu) {
-            p->host_input[i] = ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/input", err);
-            if (!p->host_input[i]) {
-                return false;
-            }
-        }
-    }
-    p->canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "model/canvas", err);
-    p->job_canvas = ag_buffer_create(p->gpu, AG_MEM_DEVICE, input, "job/canvas", err);
-    p->host_canvas =
-        p->on_cpu ? ag_buffer_create(p->gpu, AG_MEM_READBACK, input, "host/canvas", err) : NULL;
-    return p->canvas && p->job_canvas && (p->host_canvas || !p->on_cpu);
-}
-
 static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
 {
     if (!inference_layout(p, &p->layout, err)) {
@@ -159,12 +125,19 @@ static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
     };
     struct ag_canvas_setup canvas = {
         .side = p->side,
+        .cols = p->tiling.cols,
+        .rows = p->tiling.rows,
         .layout = p->layout,
         .geometry = p->live.geometry,
         .cell_scale = (float)p->config.cell_scale,
         .rescale_factor = p->model->preprocess.rescale_factor,
     };
     memcpy(canvas.std, p->model->preprocess.std, sizeof(canvas.std));
+    if (p->tiling.mode == AG_MODE_TILED_FULL && !p->layout.extent_width) {
+        // The canvas is padded, the grids (of another mask source) span the picture alone.
+        canvas.span_width = p->width;
+        canvas.span_height = p->height;
+    }
     if (!ag_planner_configure(p->planner, &plan, err) ||
         !ag_canvas_configure(p->painter, &canvas, err) || !inference_configure(p, err)) {
         return false;
@@ -196,29 +169,46 @@ bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
         return false;
     }
     bool resized = width != p->width || height != p->height;
-    if (resized || p->new_model) {
+    bool other_mode = !p->tiling.tiles || p->tiling.mode != (enum ag_mode)p->live.mode;
+    if (resized || p->new_model || other_mode) {
         p->width = width;
         p->height = height;
-        char why[256] = "";
-        struct ag_preprocess_setup setup = {
-            .width = width, .height = height, .config = &p->model->preprocess, .side = p->side,
-        };
-        if ((resized && !create_pictures(p, err)) || !create_inputs(p, err) ||
-            !ag_preprocess_configure(p->preprocess, &setup, &p->inferable, why, sizeof(why), err)) {
-            return false;
-        }
-        if (!p->inferable) {
-            snprintf(p->notice, sizeof(p->notice), "%s", why);
-            ag_warn(p->log, "%s", why);
-        }
         read_crossover(p);
         p->history_valid = p->history_valid && !resized;
         p->canvas_known = false;
-        p->previous_id = 0;
+        p->rebuild_canvas = true;
+        p->input_id = 0;
+        if (resized && !create_pictures(p, err)) {
+            p->width = p->height = 0;
+            return false;
+        }
+        if (!tiling_configure(p, err)) {
+            return false;
+        }
         inference_reset(p);
     }
+    p->previous_id = resized ? 0 : p->previous_id;
     p->reconfigure = p->new_model = false;
     return configure_stages(p, err);
+}
+
+// A mode that does not fit while running: realtime, which did at the start, and a sentence.
+static bool reconfigure(struct ag_pipeline *p, uint32_t width, uint32_t height,
+                        struct ag_error *err)
+{
+    struct ag_error why = { 0 };
+    if (pipeline_configure(p, width, height, &why)) {
+        return true;
+    }
+    bool lost = why.status == AG_ERR_DEVICE_LOST;
+    if (!p->composed || p->live.mode == AG_MODE_REALTIME || lost) {
+        return ag_fail_kind(err, why.status, why.kind, "%s", why.text);
+    }
+    snprintf(p->notice, sizeof(p->notice), "Back to --mode realtime: %.480s", why.text);
+    ag_warn(p->log, "%s", p->notice);
+    p->live.mode = AG_MODE_REALTIME;
+    p->tiling.tiles = 0; // nothing of it can be relied on
+    return pipeline_configure(p, width, height, err);
 }
 
 // ---- a frame ---------------------------------------------------------------------------------
@@ -226,9 +216,9 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
 {
     uint32_t width, height;
     ag_frame_picture_size(frame, &width, &height);
-    bool new_model = p->new_model;
-    if (width != p->width || height != p->height || p->reconfigure || new_model) {
-        if (!pipeline_configure(p, width, height, err)) {
+    p->rebuild_canvas = false;
+    if (width != p->width || height != p->height || p->reconfigure || p->new_model) {
+        if (!reconfigure(p, width, height, err)) {
             return false;
         }
     }
@@ -239,11 +229,11 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
     }
     if (!p->history_valid || p->reset_context) {
         p->canvas_known = false;
-        p->previous_id = 0;
+        p->previous_id = p->input_id = 0;
         p->reset_context = false;
         inference_reset(p);
     }
-    p->rebuild_canvas = new_model && p->history_valid && p->inferable;
+    p->rebuild_canvas = p->rebuild_canvas && p->history_valid && p->inferable;
     p->canvas_known = p->canvas_known || p->rebuild_canvas;
     return true;
 }
@@ -383,7 +373,7 @@ static void record_results(struct ag_pipeline *p, struct ag_cmd *cmd, struct slo
     }
     if (s->gpu_gaze) {
         uint64_t bytes;
-        const struct ag_buffer *results = ag_gpu_model_results(p->gpu_model, &bytes);
+        const struct ag_buffer *results = gpu_gaze_results(p->gpu_gaze, &bytes);
         ag_cmd_copy(cmd, s->readback, o->gaze, results, 0, bytes);
     }
     ag_cmd_stage_end(cmd);
@@ -518,6 +508,7 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     p->history_valid = true;
     p->canvas_known = p->inferable;
     p->previous_id = frame->id;
+    p->input_id = p->inferable ? frame->id : 0;
     p->composed++;
     return AG_TICK_FRAME;
 }
@@ -554,7 +545,7 @@ bool ag_pipeline_read(struct ag_pipeline *p, const struct ag_buffer *picture, ui
 bool ag_pipeline_read_canvas(struct ag_pipeline *p, float *canvas, float *input,
                              struct ag_error *err)
 {
-    uint64_t bytes = 12ull * p->side * p->side;
+    uint64_t bytes = 12ull * p->side * p->side * p->tiling.tiles;
     return ag_buffer_read(p->gpu, p->canvas, 0, canvas, bytes, err) &&
            ag_buffer_read(p->gpu, p->input[(p->composed - 1) & 1], 0, input, bytes, err);
 }

@@ -11,6 +11,7 @@
 #include "autogaze/mask_source.h"
 #include "autogaze/planner.h"
 #include "autogaze/preprocess.h"
+#include "gpu_gaze.h"
 #include "job.h"
 
 #define FRAMES_IN_FLIGHT 2
@@ -28,8 +29,7 @@ struct slot {
     struct ag_frame_report report;   // what the host knows
     bool gpu_gaze;                   // readback holds a results block
     bool repair;                     // ... and the list of repaired cells
-    uint32_t *ids;                   // CPU back end: its gaze
-    float *losses;
+    struct gaze_set gaze;            // CPU back end: its gaze
     uint64_t composed_value;         // timeline value of the submission that composes
     int64_t done_ns;                 // its end on the host's clock; 0: not known
     int64_t own_gpu_ns, own_queue_ns; // of the submissions up to it: stages; time before them
@@ -46,9 +46,9 @@ struct offsets {
 // A report that the caller has not fetched, with the arrays it points to.
 struct kept_report {
     struct ag_frame_report report;
-    uint32_t *ids, *cells;
-    uint32_t max_ids, max_cells;
-    float *losses;
+    struct gaze_set gaze;
+    uint32_t *cells;
+    uint32_t max_cells;
 };
 
 struct ag_pipeline {
@@ -77,9 +77,8 @@ struct ag_pipeline {
 
     // --- model
     struct ag_model *model;
-    struct ag_cpu_model *cpu;
-    struct ag_cpu_stream *cpu_stream;
-    struct ag_gpu_model *gpu_model;
+    struct cpu_gaze *cpu;            // one of the two
+    struct gpu_gaze *gpu_gaze;
     enum ag_context context;
     enum ag_stream_policy policy;
     enum ag_precision precision;
@@ -90,12 +89,13 @@ struct ag_pipeline {
     uint32_t slow_frames, quick_frames;
     double model_ns_ema;             // what the model takes a frame
     struct {                         // the mask that was accepted last
-        uint32_t *cells, n;          // CPU back end; the compute back end's stay on the device
+        uint32_t *cells, n, max;     // CPU back end; the compute back end's stay on the device
         uint64_t frame_id;           // 0: none
         int64_t capture_ns;
     } current;
     uint64_t stale_results;
     struct job *job;                 // CPU back end
+    struct gaze_set cpu_set;         // its last frame under `sync`
     struct ag_gaze_input job_input;  // of the snapshot under way
     uint64_t job_snapshot;           // frame whose snapshot is on its way to the host; 0: none
     int64_t job_capture_ns;
@@ -108,9 +108,12 @@ struct ag_pipeline {
 
     // --- pictures and model inputs (device)
     uint32_t width, height, side;
+    struct ag_tiling tiling;         // realtime: one tile
+    uint64_t input_bytes;            // of all tiles' pictures
+    uint32_t tile_batch;             // compute back end: tiles a record at most; 0: all
     uint32_t sar_num, sar_den;
     struct ag_buffer *rgba[2];       // input pictures, this frame's and the one before
-    struct ag_buffer *input[2];      // model inputs, likewise
+    struct ag_buffer *input[2];      // model inputs [tiles][3][S][S], likewise
     struct ag_buffer *history, *mask, *canvas;
     struct ag_buffer *host_input[2], *host_canvas; // READBACK copies for the CPU back end
     uint64_t host_input_id[2];       // frame in each; 0: none
@@ -122,7 +125,8 @@ struct ag_pipeline {
     bool history_valid;              // and with it the canvas
     bool canvas_known;
     bool rebuild_canvas;             // from the history, with the next frame
-    uint64_t previous_id;            // frame in rgba/input[other]; 0: none
+    uint64_t previous_id;            // frame in rgba[other]; 0: none
+    uint64_t input_id;               // frame in input[other]; 0: none
     uint64_t composed;               // frames composed
     uint64_t since_keyframe;
     bool warm;                       // every kernel has run once
@@ -156,6 +160,9 @@ void inference_destroy(struct ag_pipeline *p);
 // Layout of the cells that the current mask source names and repair can add.
 bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_error *err);
 bool inference_configure(struct ag_pipeline *p, struct ag_error *err); // picture size changed
+// (Re)makes the back end for p->tiling.
+bool inference_create_backend(struct ag_pipeline *p, struct ag_error *err);
+void inference_destroy_backend(struct ag_pipeline *p);
 void inference_reset(struct ag_pipeline *p); // the stream's past is gone
 bool inference_repairs(const struct ag_pipeline *p); // cells are added to every mask
 // Records (and for the CPU back end runs) the mask of the frame in `s`. *cmd may be submitted and
@@ -184,6 +191,10 @@ bool infer_gpu_async(struct ag_pipeline *p, struct slot *s, struct ag_cmd *cmd,
 bool infer_gpu_follow(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
 float inference_threshold(const struct ag_config *config, const struct ag_model *model,
                           struct ag_error *err);
+
+// tiling.c: everything whose size is the model's.
+bool tiling_configure(struct ag_pipeline *p, struct ag_error *err); // mode or picture size changed
+void tiling_destroy(struct ag_pipeline *p);
 
 // collect.c: from a finished slot to a report.
 void collect_layout(struct ag_pipeline *p); // offsets for the current layout and model

@@ -56,6 +56,14 @@ bool ag_tiling_layout(const struct ag_tiling *t, const struct ag_model_config *c
     return true;
 }
 
+void ag_tiling_seen(const struct ag_tiling *t, const struct ag_grid *grid, uint32_t *cols,
+                    uint32_t *rows)
+{
+    // Cell i begins at floor(i * extent / n), which is below `size` for i < size * n / extent.
+    *cols = (uint32_t)AG_DIV_UP((uint64_t)t->width * grid->cols, t->extent_width);
+    *rows = (uint32_t)AG_DIV_UP((uint64_t)t->height * grid->rows, t->extent_height);
+}
+
 uint32_t ag_tiling_cell(const struct ag_tiling *t, const struct ag_model_config *c,
                         const struct ag_layout *layout, uint32_t tile, uint32_t id)
 {
@@ -64,7 +72,9 @@ uint32_t ag_tiling_cell(const struct ag_tiling *t, const struct ag_model_config 
     const struct ag_grid *g = &layout->grid[s];
     row += tile / t->cols * c->scale_grid[s];
     col += tile % t->cols * c->scale_grid[s];
-    return g->first + row * g->cols + col;
+    uint32_t cols, rows;
+    ag_tiling_seen(t, g, &cols, &rows);
+    return col < cols && row < rows ? g->first + row * g->cols + col : AG_CELL_NONE;
 }
 
 bool ag_target_make(const struct ag_model_config *c, const uint32_t *scales, uint32_t n,
