@@ -79,7 +79,7 @@ static void every_cell_once(void **state)
 static void target_scales(void **state)
 {
     (void)state;
-    struct ag_target t;
+    struct ag_target_scales t;
     assert_true(ag_target_make(&official, (const uint32_t[]){ 64, 128, 224, 448 }, 4, 16, &t, NULL));
     assert_int_equal(t.cells, 1060);
     assert_int_equal(t.tiles_a_side, 2);

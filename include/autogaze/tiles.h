@@ -41,7 +41,7 @@ uint32_t ag_tiling_cell(const struct ag_tiling *t, const struct ag_model_config 
                         const struct ag_layout *layout, uint32_t tile, uint32_t id);
 
 // ---- upstream's target_scales / target_patch_size (M7.1), for its export form ----
-struct ag_target {
+struct ag_target_scales {
     uint32_t n_scales, patch;
     uint32_t scale[AG_MAX_SCALES];   // ascending
     uint32_t map[AG_MAX_SCALES];     // cells a side of each scale: scale / patch
@@ -53,10 +53,10 @@ struct ag_target {
 // AG_ERR_INPUT: as many scales as the model has, the last one the side of the square input, each a
 // multiple of the patch.
 bool ag_target_make(const struct ag_model_config *c, const uint32_t *scales, uint32_t n,
-                    uint32_t patch, struct ag_target *out, struct ag_error *err);
+                    uint32_t patch, struct ag_target_scales *out, struct ag_error *err);
 // Stitches one frame's gaze of all tiles (row by row): mask [cells] 0/1, ascending ids [cells] (the
 // order of selection is lost). Returns the number of ids.
-uint32_t ag_target_stitch(const struct ag_target *t, const struct ag_model_config *c,
+uint32_t ag_target_stitch(const struct ag_target_scales *t, const struct ag_model_config *c,
                           const struct ag_gaze *tiles, uint8_t *mask, uint32_t *ids);
 
 #endif

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "autogaze/tiles.h"
+
 // What keys do: one table, from which the help overlay is made, too.
 
 static void changed(struct window *w)
@@ -73,7 +75,7 @@ static void set_live(struct window *w, const struct ag_live *live)
 }
 
 enum mode {
-    MODE_SOURCE, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT, MODE_DISPATCH, MODE_PALETTE
+    MODE_SOURCE, MODE_TILES, MODE_GEOMETRY, MODE_STYLE, MODE_OUTPUT, MODE_DISPATCH, MODE_PALETTE
 };
 
 static void next_mode(struct window *w, int mode)
@@ -82,6 +84,9 @@ static void next_mode(struct window *w, int mode)
     switch ((enum mode)mode) {
     case MODE_SOURCE:
         live.mask_source = (live.mask_source + 1) % AG_MASK_COUNT;
+        break;
+    case MODE_TILES:
+        live.mode = (live.mode + 1) % (AG_MODE_TILED_FULL + 1);
         break;
     case MODE_GEOMETRY:
         live.geometry = (live.geometry + 1) % (AG_GEOMETRY_EFFECTIVE + 1);
@@ -299,6 +304,7 @@ static const struct key keys[] = {
     { SDLK_n, 0, false, "N", "next model of --list-models", next_model, 0 },
     { SDLK_s, 0, false, "S", "mask source: model, patch-diff, canvas-diff", next_mode, MODE_SOURCE },
     { SDLK_e, 0, false, "E", "repair what the mask misses: off, on", toggle_repair, 0 },
+    { SDLK_t, 0, false, "T", "whole frame, tiles, tiles of source pixels", next_mode, MODE_TILES },
     { 0, '[', true, "[", "lower quality: 1 dB or 0.01", change_quality, -1 },
     { 0, ']', true, "]", "higher quality", change_quality, 1 },
     { SDLK_g, 0, false, "G", "mask geometry", next_mode, MODE_GEOMETRY },

@@ -31,6 +31,7 @@ struct report_slot {
     char mask_source[64];
     uint32_t *cells, *ids; // [capacity of the queue]
     float *losses;
+    struct ag_gaze *tiles;
 };
 
 enum recording { NO_RECORDING, RECORDING, ENDING };
@@ -48,6 +49,7 @@ struct ag_export {
     // The render thread's.
     bool finished;
     uint32_t report_capacity; // cells a report; changed only while the queue is empty
+    uint32_t tile_capacity;   // tiles a report, likewise
 
     // The writer's; the trace and the gaze file from creation on.
     struct ag_trace *trace;
@@ -94,8 +96,9 @@ static void write_report(struct ag_export *e)
     const struct ag_frame_report *r = &e->reports[e->reports_out % REPORTS].report;
     pthread_mutex_unlock(&e->lock);
     ag_trace_add(e->trace, r);
-    if (e->gaze && r->has_gaze) {
-        ag_gaze_export_add(e->gaze, &r->gaze);
+    // Frames of another mode than the file was begun for have other streams: not part of it.
+    if (e->gaze && r->has_gaze && AG_MAX(r->n_tiles, 1u) == gaze_export_streams(e->gaze)) {
+        ag_gaze_export_add(e->gaze, r->n_tiles ? r->tiles : &r->gaze);
     }
     pthread_mutex_lock(&e->lock);
     e->reports_out++;
@@ -274,7 +277,6 @@ static int start_thread(struct ag_export *e)
 struct ag_export *ag_export_create(const struct ag_log *log, const struct ag_export_params *params,
                                    struct ag_error *err)
 {
-    assert(!params->gaze || gaze_export_streams(params->gaze) == 1);
     struct ag_export *e = ag_alloc(sizeof(*e));
     e->log = log;
     e->wait = params->wait;
@@ -336,6 +338,7 @@ void ag_export_destroy(struct ag_export **pe)
         ag_free(e->reports[i].cells);
         ag_free(e->reports[i].ids);
         ag_free(e->reports[i].losses);
+        ag_free(e->reports[i].tiles);
     }
     pthread_cond_destroy(&e->room);
     pthread_cond_destroy(&e->work);
@@ -534,7 +537,7 @@ void ag_export_stop_recording(struct ag_export *e)
 // ---- reports ------------------------------------------------------------------------------------
 
 // The lock is held. Larger arrays for all slots at once, when the writer has none of them.
-static void make_report_room(struct ag_export *e, uint32_t cells)
+static void make_report_room(struct ag_export *e, uint32_t cells, uint32_t tiles)
 {
     while (e->reports_out < e->reports_in) {
         pthread_cond_wait(&e->room, &e->lock);
@@ -544,8 +547,10 @@ static void make_report_room(struct ag_export *e, uint32_t cells)
         s->cells = ag_realloc(s->cells, cells * sizeof(*s->cells));
         s->ids = ag_realloc(s->ids, cells * sizeof(*s->ids));
         s->losses = ag_realloc(s->losses, cells * sizeof(*s->losses));
+        s->tiles = ag_realloc(s->tiles, tiles * sizeof(*s->tiles));
     }
     e->report_capacity = cells;
+    e->tile_capacity = tiles;
 }
 
 static void copy_report(struct report_slot *s, const struct ag_frame_report *r)
@@ -563,6 +568,14 @@ static void copy_report(struct report_slot *s, const struct ag_frame_report *r)
     }
     s->report.gaze.ids = s->ids;
     s->report.gaze.losses = s->losses;
+    uint32_t slots = 0;
+    for (uint32_t t = 0; t < r->n_tiles; t++) {
+        s->tiles[t] = r->tiles[t];
+        s->tiles[t].ids = s->ids + slots;
+        s->tiles[t].losses = s->losses + slots;
+        slots += r->tiles[t].slots;
+    }
+    s->report.tiles = s->tiles;
 }
 
 void ag_export_report(struct ag_export *e, const struct ag_frame_report *r)
@@ -571,8 +584,8 @@ void ag_export_report(struct ag_export *e, const struct ag_frame_report *r)
     uint32_t cells = AG_MAX(r->layout.cells, r->n_cells);
     cells = AG_MAX(cells, r->has_gaze ? r->gaze.slots : 1);
     pthread_mutex_lock(&e->lock);
-    if (cells > e->report_capacity) {
-        make_report_room(e, cells);
+    if (cells > e->report_capacity || r->n_tiles > e->tile_capacity) {
+        make_report_room(e, AG_MAX(cells, e->report_capacity), AG_MAX(r->n_tiles, 1u));
     }
     e->status.waits += e->reports_in - e->reports_out == REPORTS;
     while (e->reports_in - e->reports_out == REPORTS) {

@@ -259,9 +259,17 @@ static void draw_run(struct pen *p)
     if (!d->has_run) {
         return;
     }
-    textf(p, 9, 1, AG_COLOR_TEXT, "%s%s%s", r->model, r->context[0] ? " · " : "", r->context);
-    textf(p, 9, 2, AG_COLOR_TEXT, "%s%s%s%s%s", r->backend, r->precision[0] ? " · " : "",
-          r->precision, r->latency[0] ? " · " : "", r->latency);
+    char tiles[48] = "", memory[32] = "";
+    if (r->tiles > 1) {
+        snprintf(tiles, sizeof(tiles), " · %ux%u tiles", r->tile_cols, r->tile_rows);
+    }
+    if (r->model_bytes) {
+        snprintf(memory, sizeof(memory), " · %.0f MiB", (double)r->model_bytes / 1048576);
+    }
+    textf(p, 9, 1, AG_COLOR_TEXT, "%s%s%s%s", r->model, r->context[0] ? " · " : "", r->context,
+          tiles);
+    textf(p, 9, 2, AG_COLOR_TEXT, "%s%s%s%s%s%s", r->backend, r->precision[0] ? " · " : "",
+          r->precision, r->latency[0] ? " · " : "", r->latency, memory);
     if (r->gpu.software) {
         text(p, 9, 3, AG_COLOR_WARN, "software");
         text(p, 18, 3, AG_COLOR_WARN, r->gpu.name);
@@ -510,15 +518,26 @@ static uint32_t grid_color(const struct pen *p, uint32_t grid)
     return colors[p->data->report.layout.grid[grid].colour % AG_COUNT(scale_colors[0])];
 }
 
+// Ids are a tile's own: all tiles together have as many cells of each grid as their stitched grids.
+// (A last grid that is coarser is that of repair.)
+static bool is_pad(const struct ag_layout *layout, uint32_t id)
+{
+    uint32_t n = layout->n_grids;
+    n -= n > 1 && layout->grid[n - 1].cols < layout->grid[n - 2].cols;
+    const struct ag_grid *finest = &layout->grid[AG_MAX(n, 1u) - 1];
+    uint32_t cells = finest->first + finest->cols * finest->rows;
+    return id >= cells / ag_layout_tiles(layout);
+}
+
 static uint32_t id_color(const struct pen *p, uint32_t id)
 {
     const struct ag_layout *layout = &p->data->report.layout;
     for (uint32_t g = layout->n_grids; g-- > 0;) {
-        if (id >= layout->grid[g].first && id < layout->cells) {
+        if (id >= layout->grid[g].first / ag_layout_tiles(layout) && !is_pad(layout, id)) {
             return grid_color(p, g);
         }
     }
-    return AG_COLOR_FAINT; // a pad
+    return AG_COLOR_FAINT;
 }
 
 #define MAX_DRAWN_CELLS 400 // a grid; larger ones are counted only
@@ -593,7 +612,7 @@ static void draw_loss(struct pen *p)
     for (uint32_t i = 0; i < slots; i++) {
         most = isfinite(d->losses[i]) ? fmaxf(most, d->losses[i]) : most;
     }
-    uint32_t places = AG_MAX(AG_MAX(slots, d->run.budget), 1u);
+    uint32_t places = AG_MAX(d->run.tiles > 1 ? slots : AG_MAX(slots, d->run.budget), 1u);
     float top = nice_above(fmaxf(most * 1.02f, 0.01f)), y = 1.3f * p->line;
     float left = 6 * p->cell, width = p->width - left, height = p->height - y - 0.4f * p->line;
     fill(p, left, y + height, width, 1, AG_COLOR_LINE);
@@ -622,7 +641,8 @@ static void draw_ids(struct pen *p)
         return;
     }
     char s[64];
-    snprintf(s, sizeof(s), "%03u of %03u tokens, %02u rounds", d->gaze.valid, d->run.budget,
+    snprintf(s, sizeof(s), "%03u of %03u tokens, %02u rounds", d->gaze.valid,
+             d->run.budget * AG_MAX(d->run.tiles, 1u),
              d->gaze.rounds);
     text_right(p, 0, AG_COLOR_LABEL, s);
     uint32_t per_row = AG_MAX((uint32_t)((p->width + p->cell) / (4 * p->cell)), 1u);
@@ -632,7 +652,7 @@ static void draw_ids(struct pen *p)
         float column = (float)(4 * (i % per_row)), row = 1 + (float)(i / per_row);
         if (i + 1 == places && slots > places) {
             text(p, column, row, AG_COLOR_LABEL, "…");
-        } else if (d->ids[i] >= d->report.layout.cells) {
+        } else if (is_pad(&d->report.layout, d->ids[i])) {
             text(p, column, row, AG_COLOR_FAINT, "  ·");
         } else {
             textf(p, column, row, id_color(p, d->ids[i]), "%3u", d->ids[i]);

@@ -1,4 +1,4 @@
-// The compute back end over all tiles of a frame: tiles are the streams of one record, or of several
+// The compute back end over all tiles of a frame: they are the streams of one record, or of several
 // where memory does not allow that (results are the same either way).
 // Thread-safety: render thread.
 #ifndef AG_PIPELINE_GPU_GAZE_H

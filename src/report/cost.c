@@ -19,6 +19,9 @@ struct ag_cost ag_cost_of(double tokens, const struct ag_layout *layout)
         c.finest = AG_MAX(c.finest, cells);
     }
     c.reduction = tokens > 0 ? c.finest / tokens : INFINITY;
-    c.encoder_gflop_saved = ag_vit_gflop(c.finest) - ag_vit_gflop(tokens);
+    // Every tile is a picture of its own to an encoder; tokens are shared out evenly.
+    double tiles = ag_layout_tiles(layout);
+    c.encoder_gflop_saved =
+        tiles * (ag_vit_gflop(c.finest / tiles) - ag_vit_gflop(tokens / tiles));
     return c;
 }

@@ -136,6 +136,13 @@ static void mask(cJSON *root, const struct ag_run_info *run, const struct ag_sta
     number(j, "threshold", run->threshold);
     number(j, "quality_db", run->quality_db);
     number(j, "budget", run->budget);
+    static const char *const modes[] = { "realtime", "tiled", "tiled-full" };
+    cJSON_AddStringToObject(j, "mode", modes[run->mode]);
+    number(j, "tiles", run->tiles);
+    number(j, "tile_columns", run->tile_cols);
+    number(j, "tile_rows", run->tile_rows);
+    number(j, "tile_batch", run->tile_batch);
+    number(j, "model_device_bytes", (double)run->model_bytes);
     average(j, "tokens", &s->tokens);
     average(j, "rounds", &s->rounds);
     average(j, "gaze_ratio", &s->gaze_ratio);

@@ -77,6 +77,14 @@ void ag_summary_print(const struct ag_run_info *run, const struct ag_stats_snaps
         printf("%-18s mean %.2f %%, last %.2f %% of the pixels updated\n", "gaze ratio",
                100 * s->gaze_ratio.mean, 100 * s->gaze_ratio.last);
     }
+    if (run->tiles > 1) {
+        printf("%-18s %u (%u x %u), %u at once", "tiles", run->tiles, run->tile_cols,
+               run->tile_rows, run->tile_batch);
+        if (run->model_bytes) {
+            printf("; the model and its contexts take %.0f MiB", (double)run->model_bytes / 1048576);
+        }
+        printf("\n");
+    }
     psnr_row("PSNR (screen)", &s->psnr);
     psnr_row("PSNR (model)", &s->model_psnr);
     if (s->repaired.samples) {

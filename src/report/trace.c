@@ -49,8 +49,16 @@ static void cells(struct ag_output *o, const struct ag_frame_report *r)
             g++;
         }
         struct ag_rect rect = ag_cell_rect(&r->layout, cell, r->width, r->height, 1);
-        ag_output_printf(o, "%s{\"id\":%u,\"grid\":%u,\"rect\":[%u,%u,%u,%u]}", i ? "," : "", cell,
-                         r->layout.grid[g].cols, rect.x0, rect.y0, rect.x1, rect.y1);
+        const struct ag_grid *grid = &r->layout.grid[g];
+        ag_output_printf(o, "%s{\"id\":%u,\"grid\":%u,\"rect\":[%u,%u,%u,%u]", i ? "," : "", cell,
+                         grid->cols, rect.x0, rect.y0, rect.x1, rect.y1);
+        if (ag_layout_tiles(&r->layout) > 1) {
+            uint32_t local = cell - grid->first;
+            ag_output_printf(o, ",\"tile\":[%u,%u]",
+                             local % grid->cols * r->layout.tile_cols / grid->cols,
+                             local / grid->cols * r->layout.tile_rows / grid->rows);
+        }
+        ag_output_printf(o, "}");
     }
     ag_output_printf(o, "],");
 }
@@ -77,6 +85,21 @@ static void gaze(struct ag_output *o, const struct ag_gaze *g)
                          (double)g->losses[i]);
     }
     ag_output_printf(o, "],");
+}
+
+// Which of the ids above are whose: they follow one another, tile by tile, row by row.
+static void tiles(struct ag_output *o, const struct ag_frame_report *r)
+{
+    ag_output_printf(o, "\"tiles\":{\"cols\":%u,\"rows\":%u,\"slots\":[", r->layout.tile_cols,
+                     r->layout.tile_rows);
+    for (uint32_t i = 0; i < r->n_tiles; i++) {
+        ag_output_printf(o, "%s%u", i ? "," : "", r->tiles[i].slots);
+    }
+    ag_output_printf(o, "],\"rounds\":[");
+    for (uint32_t i = 0; i < r->n_tiles; i++) {
+        ag_output_printf(o, "%s%u", i ? "," : "", r->tiles[i].rounds);
+    }
+    ag_output_printf(o, "]},");
 }
 
 static void times(struct ag_output *o, const char *key, const int64_t *ns)
@@ -107,6 +130,9 @@ void ag_trace_add(struct ag_trace *t, const struct ag_frame_report *r)
                      (unsigned long long)r->mask_frame_id, r->mask_age_ns * 1e-6);
     if (r->has_gaze) {
         gaze(o, &r->gaze);
+    }
+    if (r->n_tiles > 1) {
+        tiles(o, r);
     }
     ag_output_printf(o, "\"selected\":%u,\"kept\":%u,\"pixels\":%u,\"path\":\"%s\",",
                      r->plan.selected, r->plan.kept, r->plan.pixels, ag_path_name(r->plan.path));

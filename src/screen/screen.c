@@ -134,6 +134,7 @@ static void keep(struct ag_screen *s, const struct ag_frame_report *r)
         gaze.losses = s->losses;
     }
     s->report.gaze = gaze;
+    s->report.tiles = NULL; // the sum is enough to look at
     s->report.has_gaze = gaze.ids != NULL;
 }
 

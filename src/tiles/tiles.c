@@ -78,13 +78,14 @@ uint32_t ag_tiling_cell(const struct ag_tiling *t, const struct ag_model_config 
 }
 
 bool ag_target_make(const struct ag_model_config *c, const uint32_t *scales, uint32_t n,
-                    uint32_t patch, struct ag_target *out, struct ag_error *err)
+                    uint32_t patch, struct ag_target_scales *out, struct ag_error *err)
 {
     if (n != c->n_scales || n == 0 || patch == 0) {
         return ag_fail(err, AG_ERR_INPUT, "target scales: found %u with patch size %u, expected %u",
                        n, patch, c->n_scales);
     }
-    *out = (struct ag_target){ .n_scales = n, .patch = patch, .tile_pixels = c->grid * patch };
+    *out = (struct ag_target_scales){ .n_scales = n, .patch = patch,
+                                      .tile_pixels = c->grid * patch };
     for (uint32_t s = 0; s < n; s++) {
         if (scales[s] == 0 || scales[s] % patch || (s && scales[s] <= scales[s - 1])) {
             return ag_fail(err, AG_ERR_INPUT,
@@ -100,7 +101,7 @@ bool ag_target_make(const struct ag_model_config *c, const uint32_t *scales, uin
     return true;
 }
 
-uint32_t ag_target_stitch(const struct ag_target *t, const struct ag_model_config *c,
+uint32_t ag_target_stitch(const struct ag_target_scales *t, const struct ag_model_config *c,
                           const struct ag_gaze *tiles, uint8_t *mask, uint32_t *ids)
 {
     memset(mask, 0, t->cells);
