@@ -9,6 +9,8 @@
 #include "bench.h"
 #include "compose.h"
 
+#include "../tests/golden_panels.h"
+
 #define DEFAULT_REPEATS 100
 #define BLEND_ALPHA 0.38f // that of the golden panels, so that hashes can be compared with them
 
@@ -41,7 +43,7 @@ struct run {
     uint32_t repeats;
     enum format format;
     double copy_gbs;        // of one picture, read and written
-    uint32_t rows, wrong;
+    uint32_t rows, wrong;   // wrong golden panels too
 };
 
 static void print_head(struct run *r, uint32_t width, uint32_t height,
@@ -50,8 +52,8 @@ static void print_head(struct run *r, uint32_t width, uint32_t height,
     if (r->format == FORMAT_TEXT) {
         printf("\n%ux%u; a copy of one picture: %.2f us, %.0f GB/s; of 64 MiB: %.0f GB/s\n"
                "%-42s %-8s %-5s %8s %8s %8s %8s %8s %6s %8s\n", width, height, copy->p50,
-               r->copy_gbs, large_gbs, "case", "path", "check", "plan p50", "p95", "comp p50", "p95",
-               "MB", "copy %", "CPU");
+               r->copy_gbs, large_gbs, "case", "path", "check", "plan p50", "p95", "comp p50",
+               "p95", "MB", "copy %", "CPU");
     } else if (r->format == FORMAT_CSV && r->rows == 0) {
         printf("width,height,case,geometry,work,dispatch,path,check,plan_p50_us,plan_p95_us,"
                "compose_p50_us,compose_p95_us,cpu_us,n,bytes,share_of_copy,history,panel\n");
@@ -171,6 +173,49 @@ static bool run_size(struct run *r, uint32_t width, uint32_t height, struct ag_e
     return true;
 }
 
+static bool is_golden(const struct golden_panel *golden, const struct compose_result *result)
+{
+    double db = ag_psnr_db(result->error, (uint64_t)3 * golden->width * golden->height);
+    bool right = golden->psnr > 0 ? fabs(db - golden->psnr) < 6e-7 : isinf(db);
+    return right && result->ok && result->panel == golden->mask &&
+           result->history == golden->output;
+}
+
+// The golden panels, every one on every path.
+static bool run_goldens(struct run *r, struct ag_error *err)
+{
+    uint32_t n = 0, right = 0;
+    bool ok = true;
+    for (size_t i = 0; i < AG_COUNT(golden_panels) && ok; i++) {
+        const struct golden_panel *golden = &golden_panels[i];
+        struct ag_forced forced;
+        if (!ag_forced_open(golden->name, &forced, err)) {
+            return false;
+        }
+        ok = compose_bench_size(r->bench, golden->width, golden->height, 7, 11, err) &&
+             compose_bench_mask(r->bench, &forced.layout, golden->geometry, forced.cells,
+                                forced.n, err);
+        for (int d = AG_DISPATCH_AUTO; d <= AG_DISPATCH_DENSE && ok; d++) {
+            struct compose_lane lane = {
+                .style = { .style = golden->style, .blend_alpha = BLEND_ALPHA, .psnr = true,
+                           .dispatch = (enum ag_dispatch)d },
+                .panel = true,
+                .sparse_below = UINT32_MAX,
+            };
+            struct compose_result result;
+            ok = compose_bench_lane(r->bench, &lane, 0, &result, err);
+            right += ok && is_golden(golden, &result);
+            n++;
+        }
+        ag_forced_close(&forced);
+    }
+    if (r->format != FORMAT_JSON) {
+        printf("%sgolden panels: %u of %u right\n", r->format == FORMAT_CSV ? "# " : "", right, n);
+    }
+    r->wrong += n - right;
+    return ok;
+}
+
 static int run_all(struct run *r, struct ag_error *err)
 {
     const struct ag_gpu_info *info = compose_bench_info(r->bench);
@@ -182,6 +227,9 @@ static int run_all(struct run *r, struct ag_error *err)
         printf("%s%s, %s %s%s; GPU microseconds\n", r->format == FORMAT_CSV ? "# " : "",
                info->name, info->driver, info->driver_info, software);
     }
+    if (!r->filter && !run_goldens(r, err)) {
+        return err->status;
+    }
     for (size_t i = 0; i < AG_COUNT(sizes); i++) {
         if (!run_size(r, sizes[i][0], sizes[i][1], err)) {
             return err->status;
@@ -191,7 +239,7 @@ static int run_all(struct run *r, struct ag_error *err)
         printf("\n], \"wrong\": %u}\n", r->wrong);
     } else {
         printf("%s%u of %u lanes right\n", r->format == FORMAT_CSV ? "# " : "\n",
-               r->rows - r->wrong, r->rows);
+               r->rows - AG_MIN(r->wrong, r->rows), r->rows);
     }
     if (r->rows == 0) {
         ag_fail(err, AG_ERR_USAGE, "no case's name contains '%.40s'", r->filter);
