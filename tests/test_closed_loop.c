@@ -291,22 +291,25 @@ static void check_promise(struct loop *l, double db, uint32_t limit)
 static void quality_is_kept(void **state)
 {
     static const struct {
-        const char *source, *size, *mask, *limit;
+        const char *source, *size, *mask, *mode, *limit;
         bool limited, unlimited; // whether some frame must reach the limit, must not
     } cases[] = {
-        { "synthetic-pan", "320x180", "patch-diff", "24", true, false },
-        { "synthetic-pan", "320x180", "patch-diff", "196", false, true },
-        { "synthetic-local-motion", "61x37", "patch-diff", "196", false, true },
-        { "synthetic-noise", "180x320", "canvas-diff", "24", false, true },
-        { "synthetic-pan", "640x360", "autogaze", "196", false, true },
-        { "synthetic-pan", "320x180", "autogaze", "0", true, false },
-        { "synthetic-pan", "7x5", "autogaze", "196", false, true },
+        { "synthetic-pan", "320x180", "patch-diff", "realtime", "24", true, false },
+        { "synthetic-pan", "320x180", "patch-diff", "realtime", "196", false, true },
+        { "synthetic-local-motion", "61x37", "patch-diff", "realtime", "196", false, true },
+        { "synthetic-noise", "180x320", "canvas-diff", "realtime", "24", false, true },
+        { "synthetic-pan", "640x360", "autogaze", "realtime", "196", false, true },
+        { "synthetic-pan", "320x180", "autogaze", "realtime", "0", true, false },
+        { "synthetic-pan", "7x5", "autogaze", "realtime", "196", false, true },
+        { "synthetic-pan", "150x100", "autogaze", "tiled", "196", false, true },
+        { "synthetic-pan", "150x100", "autogaze", "tiled-full", "196", false, true },
     };
     for (size_t i = 0; i < AG_COUNT(cases); i++) {
         struct loop l;
         start(&l, *state, OPTIONS("--source", (char *)cases[i].source, "--synthetic-size",
                                   (char *)cases[i].size, "--model", SMALL_MODEL, "--mask-source",
-                                  (char *)cases[i].mask, "--repair", "33", "--repair-cells",
+                                  (char *)cases[i].mask, "--mode",
+                                  (char *)cases[i].mode, "--repair", "33", "--repair-cells",
                                   (char *)cases[i].limit, "--patch-diff-threshold", "0.4",
                                   "--max-tokens", "3"));
         uint32_t limited = 0, repaired = 0;
@@ -322,6 +325,38 @@ static void quality_is_kept(void **state)
                     l.config->mask_source == AG_MASK_CANVAS_DIFF);
         stop(&l);
     }
+}
+
+// Where repair cannot keep its promise it does nothing, says why, and works again afterwards.
+static void nothing_to_repair(void **state)
+{
+    struct loop l;
+    start(&l, *state, OPTIONS("--source", "synthetic-pan", "--synthetic-size", "320x180", "--model",
+                              SMALL_MODEL, "--mask-source", "patch-diff", "--patch-diff-grid", "20",
+                              "--repair", "33", "--repair-cells", "196"));
+    frame(&l);
+    frame(&l);
+    check_promise(&l, 33, 196);
+    assert_int_equal(l.report.layout.cells, 400 + 196);
+    struct ag_live live = ag_pipeline_get_live(l.p);
+    live.geometry = AG_GEOMETRY_EFFECTIVE;
+    set(&l, &live);
+    frame(&l);
+    assert_false(l.report.repair);
+    assert_int_equal(l.report.layout.cells, 400);
+    assert_non_null(strstr(ag_pipeline_notice(l.p), "effective"));
+    live.geometry = AG_GEOMETRY_NATIVE;
+    live.output = AG_OUTPUT_FULL_BLEND;
+    set(&l, &live);
+    frame(&l);
+    assert_false(l.report.repair);
+    assert_non_null(strstr(ag_pipeline_notice(l.p), "full-blend"));
+    live.output = AG_OUTPUT_INTERFRAME;
+    set(&l, &live);
+    frame(&l); // a keyframe
+    frame(&l);
+    check_promise(&l, 33, 196);
+    stop(&l);
 }
 
 // canvas-diff alone meets its own target in every frame, and chooses nothing where nothing differs.
@@ -392,6 +427,7 @@ int main(void)
         cmocka_unit_test(forced_masks),
         cmocka_unit_test(late_masks),
         cmocka_unit_test(quality_is_kept),
+        cmocka_unit_test(nothing_to_repair),
         cmocka_unit_test(canvas_diff_meets_its_target),
         cmocka_unit_test(no_wait_no_copy),
     };

@@ -64,10 +64,22 @@ static void mask_layout(const struct ag_pipeline *p, struct ag_layout *out)
     }
 }
 
-// Full-blend keeps no history that could be repaired.
+// Why nothing can be repaired; NULL: it can.
+static const char *no_repair(const struct ag_pipeline *p)
+{
+    struct ag_layout own;
+    mask_layout(p, &own);
+    for (uint32_t g = 0; p->live.geometry == AG_GEOMETRY_EFFECTIVE && g < own.n_grids; g++) {
+        if (own.grid[g].cols > AG_ERROR_GRID || own.grid[g].rows > AG_ERROR_GRID) {
+            return "geometry `effective` shrinks its cells to those of a finer grid";
+        }
+    }
+    return p->live.output == AG_OUTPUT_FULL_BLEND ? "full-blend keeps no history" : NULL;
+}
+
 bool inference_repairs(const struct ag_pipeline *p)
 {
-    return !isnan(p->live.repair_db) && p->live.output == AG_OUTPUT_INTERFRAME;
+    return !isnan(p->live.repair_db) && !no_repair(p);
 }
 
 bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_error *err)
@@ -76,6 +88,10 @@ bool inference_layout(struct ag_pipeline *p, struct ag_layout *out, struct ag_er
     mask_layout(p, &own);
     if (!inference_repairs(p)) {
         *out = own;
+        if (!isnan(p->live.repair_db)) {
+            snprintf(p->notice, sizeof(p->notice), "Nothing is repaired: %s", no_repair(p));
+            ag_info(p->log, "%s", p->notice);
+        }
         return true;
     }
     if (!ag_repair_layout(&own, out, &p->repair_first)) {
