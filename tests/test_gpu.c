@@ -70,6 +70,49 @@ static void runs_a_kernel(void **state)
     test_gpu_close(&gpu);
 }
 
+// Kernels are built behind the caller's back: one that is dispatched before its turn, ones that go
+// before they were built, one that is never used, and a device that goes with some still waiting.
+static void kernels_are_built_when_needed(void **state)
+{
+    (void)state;
+    enum { KERNELS = 24, N = 64 };
+    struct ag_gpu *gpu = test_gpu_open();
+    uint32_t in[N], out[N];
+    for (uint32_t i = 0; i < N; i++) {
+        in[i] = i;
+    }
+    struct ag_kernel *k[KERNELS];
+    struct ag_buffer *src = test_gpu_buffer(gpu, in, sizeof(in), "test/in");
+    struct ag_buffer *dst = test_gpu_buffer(gpu, NULL, sizeof(out), "test/out");
+    for (uint32_t i = 0; i < KERNELS; i++) {
+        k[i] = test_gpu_kernel(gpu, &ag_shaders_gputest, "scale", AG_CONSTANTS(N, i + 1));
+    }
+    for (uint32_t i = KERNELS; i-- > 0;) { // the last first
+        if (i % 3 == 0) {
+            ag_kernel_destroy(gpu, &k[i]);
+            continue;
+        }
+        struct gputest_args args = { .n = N, .add = 7 };
+        struct ag_cmd *cmd = test_gpu_begin(gpu);
+        ag_dispatch(cmd, k[i], AG_BIND({ src }, { dst }), &args, sizeof(args), 1, 1, 1);
+        test_gpu_finish(gpu, cmd);
+        test_gpu_read(gpu, dst, out, sizeof(out));
+        for (uint32_t j = 0; j < N; j++) {
+            assert_int_equal(out[j], j * (i + 1) + 7);
+        }
+        ag_kernel_destroy(gpu, &k[i]);
+    }
+    ag_buffer_destroy(gpu, &src);
+    ag_buffer_destroy(gpu, &dst);
+    for (uint32_t i = 0; i < KERNELS; i++) { // some of them never get their turn
+        k[i] = test_gpu_kernel(gpu, &ag_shaders_gputest, "scale", AG_CONSTANTS(N, 100 + i));
+    }
+    for (uint32_t i = 0; i < KERNELS; i++) {
+        ag_kernel_destroy(gpu, &k[i]);
+    }
+    test_gpu_close(&gpu);
+}
+
 static void reads_the_push_block_from_spirv(void **state)
 {
     (void)state;
@@ -608,6 +651,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_devices_and_creates_one),
         cmocka_unit_test(runs_a_kernel),
+        cmocka_unit_test(kernels_are_built_when_needed),
         cmocka_unit_test(reads_the_push_block_from_spirv),
         cmocka_unit_test(copies_count_their_bytes),
         cmocka_unit_test(loads_more_than_one_staging_buffer),

@@ -141,6 +141,7 @@ struct ag_kernel_params {
     uint32_t n_constants;
     uint32_t subgroup;        // required subgroup size, 0 = any
 };
+// Returns before the pipeline is made: threads make it, or the first dispatch that needs it.
 struct ag_kernel *ag_kernel_create(struct ag_gpu *gpu, const struct ag_kernel_params *params,
                                    struct ag_error *err);
 void ag_kernel_destroy(struct ag_gpu *gpu, struct ag_kernel **kernel);

@@ -258,12 +258,15 @@ void ag_cmd_fill(struct ag_cmd *cmd, const struct ag_buffer *dst, uint64_t offse
 
 // ---- dispatches ------------------------------------------------------------------------------
 
-static void bind(struct ag_cmd *cmd, const struct ag_kernel *kernel,
+static bool bind(struct ag_cmd *cmd, const struct ag_kernel *kernel,
                  const struct ag_binding *bindings, uint32_t n_bindings, const void *push,
                  uint32_t push_bytes)
 {
     assert(cmd->recording);
     assert(n_bindings == kernel->n_bindings && push_bytes == kernel->push_bytes);
+    if (!ag_vk_kernel_ready(kernel)) {
+        return false; // the submission will say that the device is lost
+    }
     if (cmd->bound != kernel) {
         vkCmdBindPipeline(cmd->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
         cmd->bound = kernel;
@@ -295,14 +298,16 @@ static void bind(struct ag_cmd *cmd, const struct ag_kernel *kernel,
         vkCmdPushConstants(cmd->buffer, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes,
                            push);
     }
+    return true;
 }
 
 void ag_dispatch(struct ag_cmd *cmd, const struct ag_kernel *kernel,
                  const struct ag_binding *bindings, uint32_t n_bindings, const void *push,
                  uint32_t push_bytes, uint32_t x, uint32_t y, uint32_t z)
 {
-    bind(cmd, kernel, bindings, n_bindings, push, push_bytes);
-    vkCmdDispatch(cmd->buffer, x, y, z);
+    if (bind(cmd, kernel, bindings, n_bindings, push, push_bytes)) {
+        vkCmdDispatch(cmd->buffer, x, y, z);
+    }
 }
 
 void ag_dispatch_indirect(struct ag_cmd *cmd, const struct ag_kernel *kernel,
@@ -310,8 +315,9 @@ void ag_dispatch_indirect(struct ag_cmd *cmd, const struct ag_kernel *kernel,
                           uint32_t push_bytes, const struct ag_buffer *args, uint64_t offset)
 {
     assert(offset % 4 == 0 && ag_vk_inside(args, offset, sizeof(VkDispatchIndirectCommand)));
-    bind(cmd, kernel, bindings, n_bindings, push, push_bytes);
-    vkCmdDispatchIndirect(cmd->buffer, ag_vk_buffer(args), offset);
+    if (bind(cmd, kernel, bindings, n_bindings, push, push_bytes)) {
+        vkCmdDispatchIndirect(cmd->buffer, ag_vk_buffer(args), offset);
+    }
 }
 
 // ---- completion ------------------------------------------------------------------------------

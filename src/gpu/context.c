@@ -641,6 +641,7 @@ struct ag_gpu *ag_gpu_create(const struct ag_log *log, const struct ag_gpu_param
     struct ag_gpu *gpu = ag_alloc(sizeof(*gpu));
     gpu->log = log;
     pthread_mutex_init(&gpu->lock, NULL);
+    ag_vk_builders_create(gpu);
     bool ok = create_instance(gpu, params, err) && open_device(gpu, params, err) &&
               create_allocator(gpu, err) && ag_vk_commands_create(gpu, err) &&
               ag_vk_cache_create(gpu, params->cache_dir, err);
@@ -664,6 +665,9 @@ void ag_gpu_destroy(struct ag_gpu **pgpu)
     if (gpu->device) {
         ag_vk_wait_idle(gpu);
         ag_vk_run_deferred(gpu, true);
+    }
+    ag_vk_builders_destroy(gpu);
+    if (gpu->device) {
         ag_vk_cache_save(gpu);
         vkDestroyPipelineCache(gpu->device, gpu->pipeline_cache, NULL);
         ag_vk_commands_destroy(gpu);

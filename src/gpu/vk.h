@@ -30,8 +30,17 @@ struct ag_vk_buffer {
     bool guarded; // its guard zone is filled
 };
 
+#define AG_MAX_CONSTANTS 64
+#define AG_MAX_BUILDERS 8
+
+enum ag_kernel_state { AG_KERNEL_QUEUED, AG_KERNEL_BUILDING, AG_KERNEL_READY, AG_KERNEL_FAILED };
+
 struct ag_kernel {
     struct ag_gpu *gpu;
+    atomic_int state; // enum ag_kernel_state; written under builder.lock
+    struct ag_kernel *next; // in the queue of those to build; under builder.lock
+    const struct ag_shader *shader;
+    uint32_t constants[AG_MAX_CONSTANTS], n_constants, subgroup;
     char name[64]; // "folder/name", for messages
     uint32_t n_bindings, push_bytes;
     VkDescriptorSetLayout set_layout;
@@ -98,6 +107,16 @@ struct ag_gpu {
     bool has_clock_offset;
     struct ag_gpu_counters counters;
 
+    // --- threads that build pipelines (kernel.c)
+    struct {
+        pthread_t thread[AG_MAX_BUILDERS];
+        uint32_t n;
+        pthread_mutex_t lock;
+        pthread_cond_t wake, built;
+        struct ag_kernel *first, **last; // under lock: waiting, in order
+        bool stop;
+    } builder;
+
     // --- any thread
     atomic_bool lost; // sticky
     atomic_uint_fast64_t validation_messages, allocations, device_bytes_used;
@@ -145,6 +164,12 @@ void ag_vk_cmd_signal(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStage
 void ag_vk_wait_idle(struct ag_gpu *gpu);
 // Runs what ag_gpu_defer has collected; `all`: the GPU is known to be idle.
 void ag_vk_run_deferred(struct ag_gpu *gpu, bool all);
+
+// kernel.c
+void ag_vk_builders_create(struct ag_gpu *gpu);
+void ag_vk_builders_destroy(struct ag_gpu *gpu); // what is not built yet stays unbuilt
+// Waits until the pipeline is there, or builds it. false: it cannot be built (the device is lost).
+bool ag_vk_kernel_ready(const struct ag_kernel *kernel);
 
 // query.c
 void ag_vk_collect_times(struct ag_cmd *cmd);
