@@ -13,7 +13,7 @@
 #define FRAMES 400           // of each page
 
 struct page {
-    double busy_ms;          // processor time of all threads over the counted frames
+    double busy_ms;          // processor time of all threads a frame, summed over rounds
     struct ag_series *interval, *hud_gpu, *hud_cpu, *present_gpu, *total_gpu;
 };
 
@@ -23,6 +23,7 @@ struct bench {
     struct ag_stats *stats;
     struct ag_screen *screen;
     struct page pages[AG_HUD_COUNT];
+    double rounds;           // that count
     uint8_t page_of[64];     // by frame id; COUNT: not counted
 };
 
@@ -41,6 +42,7 @@ static void collect(struct bench *b)
             ag_series_add(p->hud_cpu, (double)r.cpu_ns[AG_STAGE_HUD] * 1e-6);
             ag_series_add(p->present_gpu, (double)r.gpu_ns[AG_STAGE_PRESENT] * 1e-6);
             ag_series_add(p->total_gpu, (double)r.gpu_total_ns * 1e-6);
+            ag_series_add(p->interval, (double)r.interval_ns * 1e-6);
         }
     }
 }
@@ -82,7 +84,8 @@ static bool settle(struct bench *b, struct ag_error *err)
 
 static bool measure(struct bench *b, uint32_t frames, struct ag_error *err)
 {
-    uint32_t blocks = AG_DIV_UP(frames, BLOCK - SETTLE) * AG_HUD_COUNT;
+    uint32_t blocks = (1 + AG_DIV_UP(frames, BLOCK - SETTLE - 1)) * AG_HUD_COUNT;
+    b->rounds = blocks / AG_HUD_COUNT - 1;
     memset(b->page_of, AG_HUD_COUNT, sizeof(b->page_of));
     for (uint32_t i = 0; i < blocks; i++) {
         // Every other round backwards: what drifts in one direction hits all alike.
@@ -97,24 +100,21 @@ static bool measure(struct bench *b, uint32_t frames, struct ag_error *err)
                 }
                 busy = busy_ms();
             }
-            int64_t start = ag_now_ns();
             if (!frame(b, err)) {
                 return err->status == AG_OK &&
                        ag_fail(err, AG_ERR_INPUT, "the source ended after %u of %u frames",
                                i * BLOCK + k, blocks * BLOCK);
             }
             uint64_t id = ag_pipeline_pictures(b->pipeline).frame_id;
-            bool counts = i >= AG_HUD_COUNT && k >= SETTLE; // the first round warms up
+            // The first round warms up, the first frame after a pause has no interval of its own.
+            bool counts = i >= AG_HUD_COUNT && k > SETTLE;
             b->page_of[id % AG_COUNT(b->page_of)] = (uint8_t)(counts ? page : AG_HUD_COUNT);
             collect(b);
-            if (counts) {
-                ag_series_add(b->pages[page].interval, (double)(ag_now_ns() - start) * 1e-6);
-            }
         }
         if (!settle(b, err)) {
             return false;
         }
-        b->pages[page].busy_ms += i >= AG_HUD_COUNT ? busy_ms() - busy : 0;
+        b->pages[page].busy_ms += i >= AG_HUD_COUNT ? (busy_ms() - busy) / (BLOCK - SETTLE) : 0;
     }
     return true;
 }
@@ -134,7 +134,7 @@ static void print(const struct bench *b, const struct ag_config *c)
     for (int i = 0; i < AG_HUD_COUNT; i++) {
         const struct page *p = &b->pages[i];
         struct ag_series_stats t = ag_series_stats(p->interval);
-        double busy = p->busy_ms / AG_MAX((double)t.samples, 1);
+        double busy = p->busy_ms / b->rounds;
         busy_off = i == AG_HUD_OFF ? busy : busy_off;
         printf("%-8s  %6llu  %9.3f %8.3f %8.3f %8.3f %8.3f  %11.3f  %9.3f  frame %+.3f ms %+.1f %%, "
                "processor %+.1f %%\n", names[i],

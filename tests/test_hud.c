@@ -7,6 +7,8 @@
 
 #define WIDTH 1280
 #define HEIGHT 720
+#include "../src/present/internal.h" // to take the backdrop away
+
 #define RED 0xff0000ffu
 #define GREEN 0xff00ff00u
 #define CYAN 0xffffff00u
@@ -73,6 +75,12 @@ static void show(struct fixture *f)
                      AG_PRESENTER_READY);
     ag_hud_layout(f->hud, target.width, target.height, &(struct ag_shape){ 64, 36, 1, 1 },
                   f->layout, &f->view);
+    uint64_t image;
+    TEST_OK(ag_hud_backdrop(f->hud, &target, &f->view, &f->input, &f->actions, &image, &err), err);
+    assert_int_equal(image != 0, target.copyable);
+    if (image) {
+        ag_presenter_backdrop(f->presenter, image);
+    }
     struct ag_picture_panel panels[AG_PANELS];
     for (uint32_t i = 0; i < f->view.n_panels; i++) {
         panels[i] = (struct ag_picture_panel){
@@ -81,7 +89,7 @@ static void show(struct fixture *f)
         };
     }
     ag_presenter_draw(f->presenter, panels, f->view.n_panels);
-    TEST_OK(ag_hud_draw(f->hud, &target, &f->view, &f->input, &f->actions, &err), err);
+    ag_hud_draw(f->hud, &target);
     TEST_OK(ag_presenter_end(f->presenter, &err), err);
 }
 
@@ -282,6 +290,24 @@ static void every_page_stays_in_its_place(void **state)
             ag_hud_update(f->hud, &(struct ag_hud_data){ .render_fps = NAN, .mask_fps = NAN });
             check_regions(f);
         }
+    }
+}
+
+// A target that takes no backdrop shows the same.
+static void backdrop_or_not(void **state)
+{
+    struct fixture *f = *state;
+    ag_hud_update(f->hud, &f->t.data);
+    ag_hud_notice(f->hud, "a notice over all of it", false, 1000000000);
+    for (int page = 0; page < AG_HUD_COUNT; page++) {
+        ag_hud_set_page(f->hud, page);
+        uint32_t *with = picture(f);
+        f->presenter->copyable = false;
+        uint32_t *without = picture(f);
+        f->presenter->copyable = true;
+        assert_memory_equal(with, without, 4ull * WIDTH * HEIGHT);
+        ag_free(with);
+        ag_free(without);
     }
 }
 
@@ -608,6 +634,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(panels_keep_their_places, setup, teardown),
         cmocka_unit_test_setup_teardown(tiny_windows_are_legal, setup, teardown),
         cmocka_unit_test_setup_teardown(every_page_stays_in_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(backdrop_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(software_is_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(dominant_stage_is_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(help_is_readable, setup, teardown),

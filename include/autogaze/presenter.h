@@ -47,6 +47,7 @@ struct ag_target {                 // valid from begin to end
     struct ag_cmd *cmd;
     uint32_t width, height;        // as the surface has it: may differ from what resize said
     uint32_t format;               // VkFormat, for pipelines that draw into the target
+    bool copyable;                 // takes a backdrop
     int64_t waited_ns;             // how long begin waited for display and frame slot
 };
 // Waits for the display as the mode says and for the frame before last. Clears to `background`
@@ -54,6 +55,9 @@ struct ag_target {                 // valid from begin to end
 enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
                                            uint32_t background, struct ag_target *out,
                                            struct ag_error *err);
+// Instead of the plain background: a VkImage (as bits) of the target's size and format, ready to be
+// copied from. Before the first draw. [stage HUD]
+void ag_presenter_backdrop(struct ag_presenter *p, uint64_t image);
 struct ag_picture_panel {
     const struct ag_buffer *picture; // RGBA8 [height][width]; NULL: plain background
     uint32_t width, height;

@@ -27,6 +27,17 @@ struct slot {
     uint64_t value;          // last submission that read it
 };
 
+// What lies behind the panels, as drawn last, for targets of one format.
+struct backdrop {
+    struct ag_gpu *gpu;
+    VkFormat format;         // UNDEFINED: none
+    uint32_t width, height;
+    VkImage image;
+    VkImageView view;
+    VmaAllocation allocation;
+    uint64_t version;        // of the triangles in it
+};
+
 struct notice {
     char text[NOTICE_CHARS];
     bool error;
@@ -40,6 +51,9 @@ struct ag_hud {
     enum ag_hud_page page;
     struct ag_ui *ui;
     struct ag_draw draw[TARGETS]; // a window's and an offscreen target may differ in format
+    struct backdrop backdrop[TARGETS];
+    uint64_t version;        // of the triangles
+    bool on_backdrop;        // the frame being drawn has it
     struct ag_buffer *atlas;
     const uint8_t *atlas_texels; // to be loaded; NULL: `atlas` is up to date
     uint32_t atlas_width, atlas_height;
@@ -87,6 +101,25 @@ struct ag_hud *ag_hud_create(const struct ag_log *log, struct ag_gpu *gpu,
     return hud;
 }
 
+static void destroy_image(void *object)
+{
+    struct backdrop *b = object;
+    vkDestroyImageView(b->gpu->device, b->view, NULL);
+    vmaDestroyImage(b->gpu->allocator, b->image, b->allocation);
+    ag_free(b);
+}
+
+// Its image lives until the GPU is done with it.
+static void destroy_backdrop(struct backdrop *b)
+{
+    if (b->format != VK_FORMAT_UNDEFINED) {
+        struct backdrop *last = ag_alloc(sizeof(*last));
+        *last = *b;
+        ag_gpu_defer(b->gpu, destroy_image, last);
+    }
+    *b = (struct backdrop){ 0 };
+}
+
 void ag_hud_destroy(struct ag_hud **phud)
 {
     struct ag_hud *hud = *phud;
@@ -98,6 +131,7 @@ void ag_hud_destroy(struct ag_hud **phud)
     }
     for (uint32_t i = 0; i < TARGETS; i++) {
         ag_draw_destroy(hud->gpu, &hud->draw[i]);
+        destroy_backdrop(&hud->backdrop[i]);
     }
     for (uint32_t i = 0; i < SLOTS; i++) {
         ag_buffer_destroy(hud->gpu, &hud->slots[i].vertices);
@@ -507,6 +541,7 @@ static bool rebuild(struct ag_hud *hud, const struct ag_hud_input *input,
     ag_buffer_flush(hud->gpu, slot->indices);
     hud->input = *input;
     hud->drawn = true;
+    hud->version++;
     return true;
 }
 
@@ -577,11 +612,10 @@ static void fill_cards(struct ag_hud *hud, const struct ag_target *target)
                  2 * hud->layout.n_blocks);
 }
 
-static void record(struct ag_hud *hud, const struct ag_target *target)
+static void bind(struct ag_hud *hud, const struct ag_target *target)
 {
     struct slot *slot = &hud->slots[hud->slot];
     VkCommandBuffer commands = ag_vk_command_buffer(target->cmd);
-    fill_cards(hud, target);
     struct hud_args args = {
         .width = (float)target->width,
         .height = (float)target->height,
@@ -597,13 +631,34 @@ static void record(struct ag_hud *hud, const struct ag_target *target)
     VkBuffer vertices = ag_vk_buffer(slot->vertices);
     vkCmdBindVertexBuffers(commands, 0, 1, &vertices, &(VkDeviceSize){ 0 });
     vkCmdBindIndexBuffer(commands, ag_vk_buffer(slot->indices), 0, VK_INDEX_TYPE_UINT16);
+}
+
+// Triangles into the target being rendered: those of the backdrop, those that lie over the panels,
+// or both.
+static void record(struct ag_hud *hud, const struct ag_target *target, bool below, bool above)
+{
+    struct slot *slot = &hud->slots[hud->slot];
+    VkCommandBuffer commands = ag_vk_command_buffer(target->cmd);
+    if (below) {
+        fill_cards(hud, target);
+    }
     struct ag_ui_draw d;
+    bool bound = false;
     for (uint32_t i = 0; ag_ui_next_draw(hud->ui, i, &d); i++) {
+        if ((d.on_top ? !above : !below) || d.n_indices == 0) {
+            continue;
+        }
+        if (!bound) {
+            bind(hud, target);
+            bound = true;
+        }
         VkRect2D scissor = { { d.x, d.y }, { (uint32_t)d.width, (uint32_t)d.height } };
         vkCmdSetScissor(commands, 0, 1, &scissor);
         vkCmdDrawIndexed(commands, d.n_indices, 1, d.first_index, (int32_t)d.first_vertex, 0);
     }
-    slot->value = hud->gpu->submitted + hud->gpu->recording; // `cmd` will get no later one
+    if (bound) {
+        slot->value = hud->gpu->submitted + hud->gpu->recording; // `cmd` will get no later one
+    }
 }
 
 static bool fades(const struct ag_hud *hud, int64_t now_ns)
@@ -638,12 +693,119 @@ bool ag_hud_wants_draw(const struct ag_hud *hud, const struct ag_hud_input *inpu
                      over_widget(hud, last->mouse_x, last->mouse_y));
 }
 
-bool ag_hud_draw(struct ag_hud *hud, const struct ag_target *target, const struct ag_view *view,
-                 const struct ag_hud_input *input, struct ag_hud_actions *actions,
-                 struct ag_error *err)
+static bool create_image(struct ag_gpu *gpu, const struct ag_target *target, struct backdrop *out,
+                         struct ag_error *err)
+{
+    *out = (struct backdrop){ .gpu = gpu, .width = target->width, .height = target->height };
+    VkImageCreateInfo image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+        .imageType = VK_IMAGE_TYPE_2D,
+        .format = (VkFormat)target->format,
+        .extent = { target->width, target->height, 1 },
+        .mipLevels = 1,
+        .arrayLayers = 1,
+        .samples = VK_SAMPLE_COUNT_1_BIT,
+        .usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT,
+    };
+    VmaAllocationCreateInfo placement = { .usage = VMA_MEMORY_USAGE_AUTO_PREFER_DEVICE };
+    VK(vmaCreateImage(gpu->allocator, &image, &placement, &out->image, &out->allocation, NULL));
+    out->format = (VkFormat)target->format; // there is something to destroy
+    ag_vk_name(gpu, VK_OBJECT_TYPE_IMAGE, (uint64_t)out->image, "hud/backdrop");
+    VkImageViewCreateInfo view = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO,
+        .image = out->image,
+        .viewType = VK_IMAGE_VIEW_TYPE_2D,
+        .format = out->format,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
+    };
+    VK(vkCreateImageView(gpu->device, &view, NULL, &out->view));
+    atomic_fetch_add(&gpu->allocations, 1);
+    return true;
+
+error:
+    destroy_backdrop(out);
+    return false;
+}
+
+// The backdrop for targets like this one, NULL: failed.
+static struct backdrop *find_backdrop(struct ag_hud *hud, const struct ag_target *target,
+                                      struct ag_error *err)
+{
+    struct backdrop *b = NULL;
+    for (uint32_t i = 0; i < TARGETS && !b; i++) {
+        bool same = hud->backdrop[i].format == (VkFormat)target->format;
+        b = same || hud->backdrop[i].format == VK_FORMAT_UNDEFINED ? &hud->backdrop[i] : NULL;
+    }
+    b = b ? b : &hud->backdrop[0];
+    if (b->format == (VkFormat)target->format && b->width == target->width &&
+        b->height == target->height) {
+        return b;
+    }
+    destroy_backdrop(b);
+    return create_image(hud->gpu, target, b, err) ? b : NULL;
+}
+
+static void backdrop_barrier(const struct backdrop *b, const struct ag_target *target, bool drawn)
+{
+    VkImageMemoryBarrier2 image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+        .dstAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
+        .newLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .image = b->image,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
+    };
+    if (drawn) {
+        image.srcStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT;
+        image.srcAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT;
+        image.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
+        image.dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT;
+        image.oldLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL;
+        image.newLayout = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
+    }
+    VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .imageMemoryBarrierCount = 1,
+        .pImageMemoryBarriers = &image,
+    };
+    vkCmdPipelineBarrier2(ag_vk_command_buffer(target->cmd), &info);
+}
+
+static void draw_backdrop(struct ag_hud *hud, const struct ag_target *target, struct backdrop *b)
+{
+    VkRenderingAttachmentInfo color = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
+        .imageView = b->view,
+        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+        .loadOp = VK_ATTACHMENT_LOAD_OP_CLEAR,
+        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
+        .clearValue = ag_draw_color(b->format, AG_COLOR_BACK),
+    };
+    VkRenderingInfo rendering = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
+        .renderArea.extent = { b->width, b->height },
+        .layerCount = 1,
+        .colorAttachmentCount = 1,
+        .pColorAttachments = &color,
+    };
+    backdrop_barrier(b, target, false);
+    vkCmdBeginRendering(ag_vk_command_buffer(target->cmd), &rendering);
+    record(hud, target, true, false);
+    vkCmdEndRendering(ag_vk_command_buffer(target->cmd));
+    backdrop_barrier(b, target, true);
+    b->version = hud->version;
+}
+
+bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const struct ag_view *view,
+                     const struct ag_hud_input *input, struct ag_hud_actions *actions,
+                     uint64_t *image, struct ag_error *err)
 {
     assert(hud->placed && view->width == target->width && view->height == target->height);
     *actions = (struct ag_hud_actions){ 0 };
+    *image = 0;
     if (!prepare(hud, (VkFormat)target->format, err)) {
         return false;
     }
@@ -655,8 +817,29 @@ bool ag_hud_draw(struct ag_hud *hud, const struct ag_target *target, const struc
     if (again && !rebuild(hud, input, actions, err)) {
         return false;
     }
-    ag_cmd_stage_begin(target->cmd, AG_STAGE_HUD);
-    record(hud, target);
-    ag_cmd_stage_end(target->cmd);
+    hud->on_backdrop = target->copyable;
+    if (!hud->on_backdrop) {
+        return true;
+    }
+    struct backdrop *b = find_backdrop(hud, target, err);
+    if (!b) {
+        return false;
+    }
+    if (b->version != hud->version) {
+        ag_cmd_stage_begin(target->cmd, AG_STAGE_HUD);
+        draw_backdrop(hud, target, b);
+        ag_cmd_stage_end(target->cmd);
+    }
+    *image = (uint64_t)b->image;
     return true;
+}
+
+void ag_hud_draw(struct ag_hud *hud, const struct ag_target *target)
+{
+    bool help = hud->help || hud->notice.since_ns || hud->error.since_ns;
+    if (help || !hud->on_backdrop) {
+        ag_cmd_stage_begin(target->cmd, AG_STAGE_HUD);
+        record(hud, target, !hud->on_backdrop, true);
+        ag_cmd_stage_end(target->cmd);
+    }
 }

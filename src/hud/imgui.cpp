@@ -15,7 +15,7 @@ static_assert(sizeof(ImDrawIdx) == sizeof(uint16_t), "indices are copied as they
 struct ag_ui {
     ImGuiContext *context;
     ImFont *fonts[AG_FONT_COUNT];
-    ImDrawList *canvas;
+    ImDrawList *canvas, *top;
 };
 
 static void *allocate(size_t size, void *)
@@ -153,7 +153,7 @@ extern "C" void ag_ui_curve(struct ag_ui *ui, const float *xy, uint32_t n, float
 
 extern "C" void ag_ui_on_top(struct ag_ui *ui)
 {
-    ui->canvas = ImGui::GetForegroundDrawList();
+    ui->canvas = ui->top = ImGui::GetForegroundDrawList();
 }
 
 extern "C" void ag_ui_clip(struct ag_ui *ui, float x, float y, float width, float height)
@@ -230,7 +230,8 @@ extern "C" bool ag_ui_next_draw(struct ag_ui *ui, uint32_t i, struct ag_ui_draw 
             float y1 = AG_MIN(c.ClipRect.w, data->DisplaySize.y);
             *out = { index + c.IdxOffset, c.ElemCount, vertex + c.VtxOffset,
                      (int32_t)x0, (int32_t)y0,
-                     (int32_t)AG_MAX(x1 - x0, 0.f), (int32_t)AG_MAX(y1 - y0, 0.f) };
+                     (int32_t)AG_MAX(x1 - x0, 0.f), (int32_t)AG_MAX(y1 - y0, 0.f),
+                     list == ui->top };
             return true;
         }
         i -= (uint32_t)list->CmdBuffer.Size;

@@ -74,6 +74,7 @@ void ag_ui_copy(struct ag_ui *ui, struct ag_ui_vertex *vertices, uint16_t *indic
 struct ag_ui_draw {
     uint32_t first_index, n_indices, first_vertex;
     int32_t x, y, width, height; // clip, inside of the target
+    bool on_top;                 // came after ag_ui_on_top
 };
 bool ag_ui_next_draw(struct ag_ui *ui, uint32_t i, struct ag_ui_draw *out);
 

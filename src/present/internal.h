@@ -22,6 +22,8 @@ struct ag_presenter {
     VkImage image;
     VkImageView view;
     uint32_t target_width, target_height;
+    uint32_t background;
+    bool copyable, copied, rendering; // takes a backdrop, has one, panels can be drawn
 
     // Offscreen: one image of its own.
     VmaAllocation allocation;

@@ -25,7 +25,8 @@ static bool create_image(struct ag_presenter *p, struct ag_error *err)
         .mipLevels = 1,
         .arrayLayers = 1,
         .samples = VK_SAMPLE_COUNT_1_BIT,
-        .usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT,
+        .usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
+                 VK_IMAGE_USAGE_TRANSFER_DST_BIT,
     };
     VmaAllocationCreateInfo placement = { .usage = VMA_MEMORY_USAGE_AUTO_PREFER_DEVICE };
     VK(vmaCreateImage(gpu->allocator, &image, &placement, &p->image, &p->allocation, NULL));
@@ -41,6 +42,7 @@ static bool create_image(struct ag_presenter *p, struct ag_error *err)
     atomic_fetch_add(&gpu->allocations, 1);
     p->target_width = p->width;
     p->target_height = p->height;
+    p->copyable = true;
     p->generations++;
     return true;
 

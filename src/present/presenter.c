@@ -127,6 +127,15 @@ static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLay
     if (from == VK_IMAGE_LAYOUT_UNDEFINED) { // last used by a readback or the display
         image.srcStageMask |= VK_PIPELINE_STAGE_2_COPY_BIT;
     }
+    if (from == VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL) {
+        image.srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
+        image.srcAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
+        image.dstAccessMask |= VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT;
+    }
+    if (to == VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL) {
+        image.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
+        image.dstAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
+    }
     VkDependencyInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
         .memoryBarrierCount = 1,
@@ -137,8 +146,12 @@ static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLay
     vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
 }
 
-static void begin_rendering(struct ag_presenter *p, uint32_t background)
+static void begin_rendering(struct ag_presenter *p)
 {
+    if (p->rendering) {
+        return;
+    }
+    p->rendering = true;
     VkMemoryBarrier2 pictures = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
         .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
@@ -147,15 +160,15 @@ static void begin_rendering(struct ag_presenter *p, uint32_t background)
         .dstStageMask = VK_PIPELINE_STAGE_2_FRAGMENT_SHADER_BIT,
         .dstAccessMask = VK_ACCESS_2_SHADER_READ_BIT,
     };
-    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-                  &pictures);
+    image_barrier(p, p->copied ? VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL : VK_IMAGE_LAYOUT_UNDEFINED,
+                  VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL, &pictures);
     VkRenderingAttachmentInfo color = {
         .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
         .imageView = p->view,
         .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-        .loadOp = VK_ATTACHMENT_LOAD_OP_CLEAR,
+        .loadOp = p->copied ? VK_ATTACHMENT_LOAD_OP_LOAD : VK_ATTACHMENT_LOAD_OP_CLEAR,
         .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
-        .clearValue = ag_draw_color(p->format, background),
+        .clearValue = ag_draw_color(p->format, p->background),
     };
     VkRenderingInfo rendering = {
         .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
@@ -198,17 +211,35 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     if (is_window(p)) {
         ag_swapchain_attach(p);
     }
-    ag_cmd_stage_begin(p->cmd, stage(p));
-    begin_rendering(p, background);
-    ag_cmd_stage_end(p->cmd);
+    p->background = background;
+    p->copied = p->rendering = false;
     *out = (struct ag_target){
         .cmd = p->cmd,
         .width = p->target_width,
         .height = p->target_height,
         .format = (uint32_t)p->format,
+        .copyable = p->copyable,
         .waited_ns = waited_ns,
     };
     return AG_PRESENTER_READY;
+}
+
+void ag_presenter_backdrop(struct ag_presenter *p, uint64_t image)
+{
+    static const VkMemoryBarrier2 nothing = { .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2 };
+    assert(p->copyable && !p->copied && !p->rendering);
+    ag_cmd_stage_begin(p->cmd, p->params.capture ? AG_STAGE_EXPORT : AG_STAGE_HUD);
+    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &nothing);
+    VkImageCopy region = {
+        .srcSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .dstSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .extent = { p->target_width, p->target_height, 1 },
+    };
+    vkCmdCopyImage(ag_vk_command_buffer(p->cmd), (VkImage)image,
+                   VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, p->image,
+                   VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
+    p->copied = true;
+    ag_cmd_stage_end(p->cmd);
 }
 
 // The part of a panel that is drawn, inside the target; false: none.
@@ -272,6 +303,7 @@ static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *pa
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
 {
     ag_cmd_stage_begin(p->cmd, stage(p));
+    begin_rendering(p);
     for (uint32_t i = 0; i < n; i++) {
         draw_panel(p, &panels[i]);
     }
@@ -280,6 +312,7 @@ void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *pa
 
 static void end_rendering(struct ag_presenter *p)
 {
+    begin_rendering(p); // nothing was drawn
     vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
     // The next frame's kernels write the pictures that were read here.
     VkMemoryBarrier2 reads = {

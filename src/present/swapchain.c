@@ -173,6 +173,7 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
                                                 VkExtent2D extent, struct ag_error *err)
 {
     struct ag_gpu *gpu = p->gpu;
+    p->copyable = caps->supportedUsageFlags & VK_IMAGE_USAGE_TRANSFER_DST_BIT;
     VkSurfaceFormatKHR format = { 0 };
     if (!choose_format(p, &format, err)) {
         return AG_PRESENTER_ERROR;
@@ -186,7 +187,8 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
         .imageColorSpace = format.colorSpace,
         .imageExtent = extent,
         .imageArrayLayers = 1,
-        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT,
+        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT |
+                      (p->copyable ? VK_IMAGE_USAGE_TRANSFER_DST_BIT : 0),
         .preTransform = caps->currentTransform,
         .compositeAlpha = caps->supportedCompositeAlpha & VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
                               ? VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
@@ -299,7 +301,8 @@ enum ag_presenter_state ag_swapchain_acquire(struct ag_presenter *p, struct ag_e
 
 void ag_swapchain_attach(struct ag_presenter *p)
 {
-    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot], VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT);
+    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot],
+                   VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT | VK_PIPELINE_STAGE_2_COPY_BIT);
     ag_vk_cmd_signal(p->cmd, p->presentable[p->image_index],
                      VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT);
 }

@@ -416,16 +416,24 @@ static bool draw_all(struct ag_screen *s, struct ag_presenter *presenter,
     struct ag_pictures pictures = ag_pipeline_pictures(frame->pipeline);
     int64_t start = ag_now_ns();
     s->shape = shape_of(&pictures);
-    ag_hud_layout(s->hud, target->width, target->height, &s->shape, s->layout, &s->view);
-    draw_panels(s, presenter, &s->view, &pictures, false);
-    int64_t drawn = ag_now_ns();
+    uint64_t image;
     if (refresh_due(s, frame->input.now_ns)) {
         refresh(s, frame);
     }
-    bool ok = ag_hud_draw(s->hud, target, &s->view, &frame->input, actions, err);
-    cost->hud_ns += ag_now_ns() - drawn;
-    cost->present_ns += drawn - start;
-    return ok;
+    ag_hud_layout(s->hud, target->width, target->height, &s->shape, s->layout, &s->view);
+    if (!ag_hud_backdrop(s->hud, target, &s->view, &frame->input, actions, &image, err)) {
+        return false;
+    }
+    int64_t prepared = ag_now_ns();
+    if (image) {
+        ag_presenter_backdrop(presenter, image);
+    }
+    draw_panels(s, presenter, &s->view, &pictures, false);
+    int64_t drawn = ag_now_ns();
+    ag_hud_draw(s->hud, target);
+    cost->hud_ns += prepared - start + ag_now_ns() - drawn;
+    cost->present_ns += drawn - prepared;
+    return true;
 }
 
 // What the drawing of a frame took, for its report. A picture shown again is no new frame: 0.
