@@ -1,6 +1,7 @@
 ag_test(pattern MODULES source base LABELS cpu)
 ag_test(ring MODULES ring base LABELS cpu)
 ag_test(source MODULES source base LABELS cpu)
+ag_test(playlist MODULES source base SOURCES ${CMAKE_SOURCE_DIR}/src/app/playlist.c LABELS cpu)
 ag_test(generate MODULES source gpu timing base shaders_source LABELS gpu)
 
 if(AUTOGAZE_FFMPEG)

@@ -144,6 +144,11 @@ bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
     return true;
 }
 
+bool ag_source_seek_before(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
+{
+    return ag_source_seek(s, AG_MAX(pts_ns - FRAME_NS, 0), err);
+}
+
 void ag_source_set_loop(struct ag_source *s, bool loop)
 {
     s->script.loop = loop;
@@ -334,6 +339,18 @@ static void test_seek(void **state)
             last = frame.id;
         }
     }
+    // Backwards, one by one, as far as it goes.
+    ag_ring_seek(ring, 3 * FRAME_NS);
+    ag_ring_set_paused(ring, true);
+    for (uint32_t i = 3; i < 7; i++) {
+        struct ag_frame frame = take(ring);
+        assert_int_equal(frame.index, i < 6 ? 6 - i : 0);
+        assert_true(frame.id > last);
+        last = frame.id;
+        assert_int_equal(try_take(ring, 0), AG_TAKE_NONE);
+        ag_ring_seek_before(ring, frame.pts_ns);
+    }
+    ag_ring_set_paused(ring, false);
     // Back from the end.
     ag_ring_seek(ring, 999 * FRAME_NS);
     assert_int_equal(take(ring).index, 999);
@@ -362,6 +379,20 @@ static void test_seek_while_filling(void **state)
     struct ag_frame frame = take(ring);
     assert_int_equal(frame.index, 42);
     assert_int_equal(frame.id, 1);
+    stop(&ring);
+}
+
+// A ring that follows another goes on with its ids.
+static void test_ids_go_on(void **state)
+{
+    (void)state;
+    struct ag_ring *ring =
+        start(open_script((struct script){ .frames = 3 }),
+              (struct ag_ring_params){ .mode = AG_RING_BLOCK, .last_id = 41 });
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(take(ring).id, 42 + i);
+    }
+    assert_int_equal(ag_ring_get_stats(ring).produced, 44);
     stop(&ring);
 }
 
@@ -589,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_error),
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_seek_while_filling),
+        cmocka_unit_test(test_ids_go_on),
         cmocka_unit_test(test_not_seekable),
         cmocka_unit_test(test_pause_and_step),
         cmocka_unit_test(test_paced),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -234,6 +235,58 @@ static void test_image(void **state)
     unlink(path);
 }
 
+// A folder: its pictures in the order a person expects, one a tick; what is no picture is left out.
+static void test_folder(void **state)
+{
+    (void)state;
+    char folder[512], path[600];
+    snprintf(folder, sizeof(folder), "%s/test_source.%ld.d", AG_BINARY_DIR, (long)getpid());
+    assert_int_equal(mkdir(folder, 0700), 0);
+    static const char *const names[] = { "f10.ppm", "f2.ppm", "f1.ppm", "f3.ppm", "note.txt" };
+    static const int shown[] = { 1, 2, 10 }; // f3 is damaged
+    for (size_t i = 0; i < AG_COUNT(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        int number = atoi(names[i] + 1);
+        fprintf(f, number == 3 ? "P6" : "P6\n%d 1\n255\n", number);
+        for (int k = 0; k < 3 * number; k++) {
+            fputc(100 + number, f);
+        }
+        fclose(f);
+    }
+    struct ag_source *source = open_source((struct ag_source_params){ .uri = folder, .fps = 10 });
+    struct ag_source_info info = ag_source_get_info(source);
+    assert_string_equal(info.driver, "image");
+    assert_non_null(strstr(info.description, "4 images"));
+    assert_int_equal(info.duration_ns, 400 * MS);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++) {
+            struct ag_frame frame = get(source);
+            uint8_t rgba[64];
+            assert_int_equal(frame.width, shown[i]);
+            assert_int_equal(frame.pts_ns, (i == 2 ? 3 : i) * 100 * MS);
+            ag_source_read(source, rgba);
+            assert_int_equal(rgba[0], 100 + shown[i]);
+        }
+        struct ag_frame frame;
+        assert_int_equal(ag_source_next(source, &frame, NULL), AG_NEXT_END);
+        ag_source_set_loop(source, true);
+        frame = get(source);
+        assert_true(frame.discontinuity && frame.pts_ns == 0);
+        assert_true(ag_source_seek_before(source, 200 * MS, NULL));
+        assert_int_equal(get(source).width, 2);
+        ag_source_set_loop(source, false);
+        assert_true(ag_source_seek(source, 0, NULL));
+    }
+    ag_source_close(&source);
+    for (size_t i = 0; i < AG_COUNT(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
 static void test_broken_images(void **state)
 {
     (void)state;
@@ -245,7 +298,7 @@ static void test_broken_images(void **state)
     unlink(path);
     open_fails((struct ag_source_params){ .uri = path }, "No such file");
     open_fails((struct ag_source_params){ .driver = "image", .uri = AG_BINARY_DIR },
-               "regular file");
+               "directory without pictures");
     open_fails((struct ag_source_params){ .driver = "image" }, "no file");
 
     path = write_file("pgm", "P5\n20000 20000\n255\n", 19);
@@ -331,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),           cmocka_unit_test(test_synthetic),
         cmocka_unit_test(test_synthetic_sizes), cmocka_unit_test(test_synthetic_seek),
+        cmocka_unit_test(test_folder),
         cmocka_unit_test(test_image),           cmocka_unit_test(test_broken_images),
 #ifdef AUTOGAZE_FFMPEG
         cmocka_unit_test(test_image_formats),

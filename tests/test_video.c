@@ -538,6 +538,10 @@ static void test_uneven_times(void **state)
     assert_int_equal(get(source).pts_ns, 250 * MS);
     assert_true(ag_source_seek(source, 251 * MS, NULL));
     assert_int_equal(get(source).pts_ns, 360 * MS);
+    for (int64_t i = 9; i > 0; i--) {
+        assert_true(ag_source_seek_before(source, i * i * 10 * MS, NULL));
+        assert_int_equal(get(source).pts_ns, (i - 1) * (i - 1) * 10 * MS);
+    }
     ag_source_close(&source);
 }
 
@@ -572,7 +576,29 @@ static void check_seeking(const char *uri)
             assert_false(frame.discontinuity);
         }
     }
+    // Backwards: the frame before, whatever lies between, and on from there.
+    for (int i = 0; i < FRAMES; i++) {
+        int target = i * 31 % FRAMES, expected = AG_MAX(target - 1, 0);
+        assert_true(ag_source_seek_before(source, pts[target], NULL));
+        struct ag_frame frame = get(source);
+        if (frame.pts_ns != pts[expected] || frame_hash(source, &frame) != hash[expected]) {
+            fail_msg("%s: the frame before number %d (%lld ns) came out as %lld ns", uri, target,
+                     (long long)pts[target], (long long)frame.pts_ns);
+        }
+        assert_true(frame.discontinuity);
+        for (int k = 1; k < 3 && expected + k < FRAMES; k++) {
+            frame = get(source);
+            assert_int_equal(frame.pts_ns, pts[expected + k]);
+            assert_int_equal(frame_hash(source, &frame), hash[expected + k]);
+            assert_false(frame.discontinuity);
+        }
+    }
     struct ag_frame frame;
+    assert_true(ag_source_seek_before(source, 3600000 * MS, NULL)); // the last of all
+    frame = get(source);
+    assert_int_equal(frame.pts_ns, pts[FRAMES - 1]);
+    assert_int_equal(frame_hash(source, &frame), hash[FRAMES - 1]);
+    assert_int_equal(next_frame(source, &frame, NULL), AG_NEXT_END);
     assert_true(ag_source_seek(source, 3600000 * MS, NULL)); // behind the end
     assert_int_equal(next_frame(source, &frame, NULL), AG_NEXT_END);
     assert_true(ag_source_seek(source, -5 * MS, NULL));

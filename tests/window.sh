@@ -136,6 +136,49 @@ check 'the summary is written' test -s summary.json
 check 'S was the model in the end' grep -q 'mask source *autogaze' stdout
 [ $code = 0 ] || cat stderr
 
+# ---- files: a list, the timeline, one frame back ----
+for color in red blue; do
+    ffmpeg -v error -y -f lavfi -i "color=c=$color:size=320x180:rate=25:duration=4" \
+        -vf 'drawbox=x=t*60:y=20:w=40:h=40:color=white:t=fill' -c:v mpeg4 -q:v 2 $color.mp4
+done
+start --mask-source patch-diff --loop red.mp4 'blu*.mp4'
+press space
+is() { # is COLOR: of the lower part of the input panel
+    shot 200x40+100+330 >/dev/null
+    local got=$(convert window.png -crop 200x40+100+330 +repage -format \
+        '%[fx:mean.r>mean.b?1:0]' info:)
+    [ "$got" = "$([ "$1" = red ] && echo 1 || echo 0)" ]
+}
+check 'the first file plays' is red
+press Page_Down
+check 'PageDown: the next file' is blue
+press Page_Down
+check 'the list goes round' is red
+press Page_Up
+check 'PageUp: the file before' is blue
+box=400x60+12+240
+before=$(shot $box)
+press period
+check '. shows the next frame of a file' [ "$(shot $box)" != "$before" ]
+press comma
+check ', goes back to the frame before, exactly' [ "$(shot $box)" = "$before" ]
+bar=740x8+390+703
+before=$(shot $bar)
+xdotool mousemove --window "$id" 760 706 mousedown 1
+sleep 0.3
+xdotool mouseup 1 mousemove --window "$id" 640 60
+sleep 1
+check 'a click on the timeline seeks' [ "$(shot $bar)" != "$before" ]
+press greater
+press space
+check 'and it plays on from there' moves $box
+press Page_Down
+sleep 4
+check 'a file that ends gives way to the next' is blue
+stop
+check 'files: no validation message' [ $code = 0 ]
+[ $code = 0 ] || cat stderr
+
 # ---- the mouse ----
 start $small
 before=$(shot 220x40+1050+590)

@@ -84,6 +84,8 @@ struct ag_hud_actions {
     bool set_quality;            // to `quality`
     double quality;
     bool switch_source;
+    bool seek;                   // to `seek_ns`
+    int64_t seek_ns;
 };
 // Labels and cards, drawn into a picture of the HUD's own when they change, a few times a second:
 //

@@ -75,6 +75,15 @@ void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused);
 bool ag_pipeline_paused(const struct ag_pipeline *p);
 void ag_pipeline_step(struct ag_pipeline *p); // paused: the next tick takes one frame
 bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *err);
+bool ag_pipeline_step_back(struct ag_pipeline *p, struct ag_error *err); // pauses
+// A step or a seek is under way: its frame has not been composed yet.
+bool ag_pipeline_is_moving(const struct ag_pipeline *p);
+void ag_pipeline_set_rate(struct ag_pipeline *p, double rate);
+void ag_pipeline_set_loop(struct ag_pipeline *p, bool loop);
+double ag_pipeline_get_rate(const struct ag_pipeline *p);
+// Goes on with another file, URL or folder of pictures; ids go on, history and context start anew.
+// Paused, its first frame is shown. false: it cannot be opened, and nothing has changed.
+bool ag_pipeline_open(struct ag_pipeline *p, const char *uri, struct ag_error *err);
 
 // Rectangles and row spans of a report's plan (S5.5), computed here and now on the CPU: for captures
 // and the end of a run, not for every frame. The report's arrays must still be valid.

@@ -21,6 +21,7 @@ struct ag_ring_params {
     // Files: hand frames out no earlier than their timestamp (rate 1); false: as fast as taken.
     bool paced;
     double rate;             // playback rate, 0: 1
+    uint64_t last_id;        // ids go on from here (and `produced` with them)
     // Memory of a slot (mapped GPU memory as a rule), called on the source thread when a frame does
     // not fit the slot: returns memory for `size` bytes or NULL, the old contents may go. `*handle`
     // starts as NULL; size 0 frees. NULL: plain host memory.
@@ -49,6 +50,7 @@ void ag_ring_release(struct ag_ring *ring, struct ag_ring_slot *slot);
 // Playback. Seeking drops what waits; the next frame taken is the first at or after pts_ns, and is
 // handed out even while paused. Sources that are not seekable ignore it.
 void ag_ring_seek(struct ag_ring *ring, int64_t pts_ns);
+void ag_ring_seek_before(struct ag_ring *ring, int64_t pts_ns); // to the last frame before pts_ns
 // Paused: no frame is handed out (live input goes on being dropped) and the playback clock stands
 // still. ag_ring_step lets one frame through.
 void ag_ring_set_paused(struct ag_ring *ring, bool paused);

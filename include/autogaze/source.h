@@ -11,9 +11,10 @@
 
 struct ag_source_params {
     // Name in the table; NULL: chosen from `uri`: /dev/video* is a camera, a file with the name of
-    // a still picture (.png, .jpg, ...) an image, everything else video.
+    // a still picture (.png, .jpg, ...) or a folder is an image, everything else video.
     const char *driver;
-    const char *uri;           // file, URL, "-" (standard input), image, "lavfi:GRAPH"; camera:
+    const char *uri;           // file, URL, "-" (standard input), image, folder of images (shown one
+                               // after the other, at `fps`), "lavfi:GRAPH"; camera:
                                // device ("lavfi:GRAPH" works here, too) or NULL for the first that
                                // opens
     double fps;                // synthetic and image: frames a second of the timestamps (30)
@@ -64,9 +65,20 @@ enum ag_next ag_source_next(struct ag_source *s, struct ag_frame *out, struct ag
 void ag_source_read(struct ag_source *s, uint8_t *dst);
 // The next frame is the first with pts >= ns (exact). false: not seekable.
 bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err);
+// The next frame is the last with pts < ns (exact), the first of all where there is none. Costs as
+// much as seeking to ns and back.
+bool ag_source_seek_before(struct ag_source *s, int64_t pts_ns, struct ag_error *err);
 void ag_source_set_loop(struct ag_source *s, bool loop);
 // Asks a blocking ag_source_next (network, FIFO) to give up, for good; callable from any thread.
 void ag_source_interrupt(struct ag_source *s);
+
+// Kinds of files, by their names.
+enum ag_media { AG_MEDIA_OTHER, AG_MEDIA_PICTURE, AG_MEDIA_VIDEO };
+enum ag_media ag_media_kind(const char *path);
+// Files of that kind in a folder, sorted as a person would (frame2 before frame10). Returns their
+// number, -1 with *err where the folder cannot be read; free names with ag_media_free.
+int ag_media_list(const char *folder, enum ag_media kind, char ***paths, struct ag_error *err);
+void ag_media_free(char **paths, int n);
 
 // The table, for --help and contract tests.
 struct ag_source_listing {

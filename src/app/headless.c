@@ -1,4 +1,5 @@
 // A run without a window: every frame once, numbers at the end.
+#include "playlist.h"
 #include "session.h"
 
 #include <stddef.h>
@@ -180,8 +181,20 @@ int app_run_headless(const struct ag_log *log, const struct ag_config *config, i
     if (!gpu) {
         return err->status;
     }
-    bool ok = config->n_files > 1 ? run_all(log, config, gpu, start_ns, err)
-                                  : run_one(log, config, gpu, start_ns, err);
+    struct playlist list = { 0 };
+    struct ag_config *all = ag_alloc(sizeof(*all));
+    *all = *config;
+    bool ok = playlist_add(&list, config->files, config->n_files, err) &&
+              (list.n <= AG_MAX_FILES || ag_fail(err, AG_ERR_USAGE, "more than %d files",
+                                                 AG_MAX_FILES));
+    for (int i = 0; ok && i < list.n; i++) {
+        all->files[i] = list.items[i];
+        all->n_files = list.n;
+    }
+    ok = ok && (all->n_files > 1 ? run_all(log, all, gpu, start_ns, err)
+                                 : run_one(log, all, gpu, start_ns, err));
+    ag_free(all);
+    playlist_clear(&list);
     if (ok && config->validation && ag_gpu_get_counters(gpu).validation_messages) {
         ok = ag_fail(err, AG_ERR_DEVICE, "the validation layers had %llu messages",
                      (unsigned long long)ag_gpu_get_counters(gpu).validation_messages);

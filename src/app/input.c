@@ -55,15 +55,44 @@ static void step(struct window *w, int unused)
     ag_pipeline_step(w->pipeline);
 }
 
-static void seek(struct window *w, int seconds)
+static void step_back(struct window *w, int unused)
 {
+    (void)unused;
     struct ag_error err = { 0 };
-    int64_t at = ag_pipeline_pictures(w->pipeline).pts_ns + seconds * (int64_t)1000000000;
-    if (!ag_pipeline_seek(w->pipeline, AG_MAX(at, 0), &err)) {
+    if (!ag_pipeline_step_back(w->pipeline, &err)) {
         window_notice(w, err.text, false);
         return;
     }
-    w->ended = false; // a source at its end goes on from there
+    w->ended = false;
+}
+
+static void seek(struct window *w, int seconds)
+{
+    int64_t at = ag_pipeline_pictures(w->pipeline).pts_ns + seconds * (int64_t)1000000000;
+    window_seek(w, AG_MAX(at, 0));
+}
+
+// In a list the next file, in a folder of pictures the next picture.
+static void next_file(struct window *w, int direction)
+{
+    struct ag_run_info info;
+    ag_pipeline_info(w->pipeline, &info);
+    if (w->list.n > 1) {
+        window_open_item(w, direction);
+    } else if (strcmp(info.source.driver, "image") == 0 && info.source.duration_ns > 0) {
+        (direction > 0 ? step : step_back)(w, 0);
+    } else {
+        window_notice(w, "there is no other file: name several, or a folder", false);
+    }
+}
+
+static void change_rate(struct window *w, int direction)
+{
+    double rate = ag_pipeline_get_rate(w->pipeline) * (direction > 0 ? 2 : 0.5);
+    char text[64];
+    ag_pipeline_set_rate(w->pipeline, AG_CLAMP(rate, 1.0 / 16, 16));
+    snprintf(text, sizeof(text), "playback rate %g", ag_pipeline_get_rate(w->pipeline));
+    window_notice(w, text, false);
 }
 
 static void set_live(struct window *w, const struct ag_live *live)
@@ -297,10 +326,15 @@ static const struct key keys[] = {
     { SDLK_ESCAPE, 0, false, "Esc", "leave fullscreen, then quit", leave, 0 },
     { SDLK_SPACE, 0, false, "Space", "pause, play", pause_or_play, 0 },
     { 0, '.', true, ".", "one frame, then pause", step, 0 },
+    { 0, ',', true, ",", "one frame back, then pause", step_back, 0 },
     { SDLK_LEFT, 0, true, "Left", "back 5 seconds", seek, -5 },
     { SDLK_RIGHT, 0, true, "Right", "on 5 seconds", seek, 5 },
     { SDLK_DOWN, 0, true, "Down", "back a minute", seek, -60 },
     { SDLK_UP, 0, true, "Up", "on a minute", seek, 60 },
+    { SDLK_PAGEUP, 0, true, "PageUp", "file before, or picture of a folder", next_file, -1 },
+    { SDLK_PAGEDOWN, 0, true, "PageDown", "next file or picture", next_file, 1 },
+    { 0, '<', false, "<", "half the playback rate", change_rate, -1 },
+    { 0, '>', false, ">", "twice the playback rate", change_rate, 1 },
     { SDLK_n, 0, false, "N", "next model of --list-models", next_model, 0 },
     { SDLK_s, 0, false, "S", "mask source: model, patch-diff, canvas-diff", next_mode, MODE_SOURCE },
     { SDLK_e, 0, false, "E", "repair what the mask misses: off, on", toggle_repair, 0 },

@@ -10,7 +10,7 @@
 
 #define TICK_NS 8000000    // a tick waits no longer for a frame: events have their turn
 #define IDLE_MS 100        // nothing plays: sleep until something happens
-#define MAX_KEYS 32
+#define MAX_KEYS 64
 
 void window_notice(struct window *w, const char *text, bool error)
 {
@@ -105,6 +105,59 @@ static bool open_screen(struct window *w, struct ag_hud_key *keys, struct ag_err
     return w->screen != NULL;
 }
 
+// ---- what plays ------------------------------------------------------------------------------
+
+bool window_open_item(struct window *w, int direction)
+{
+    struct ag_error err = { 0 };
+    ag_pipeline_set_loop(w->pipeline, w->list.n == 1 && w->config->loop != AG_NO);
+    for (int tries = 0; tries < w->list.n; tries++) {
+        const char *item = playlist_move(&w->list, direction);
+        if (ag_pipeline_open(w->pipeline, item, &err)) {
+            w->ended = w->failed = false;
+            ag_screen_refresh(w->screen);
+            w->redraw = true;
+            return true;
+        }
+        direction = direction ? direction : 1;
+    }
+    window_notice(w, err.text, true);
+    return false;
+}
+
+void window_seek(struct window *w, int64_t pts_ns)
+{
+    struct ag_error err = { 0 };
+    if (!ag_pipeline_seek(w->pipeline, pts_ns, &err)) {
+        window_notice(w, err.text, false);
+        return;
+    }
+    w->ended = false; // a source at its end goes on from there
+}
+
+// A list begins anew at its end unless --no-loop says otherwise.
+static bool play_next(struct window *w)
+{
+    bool more = w->list.at + 1 < w->list.n || w->config->loop != AG_NO;
+    return w->list.n > 1 && more && !ag_pipeline_paused(w->pipeline) && window_open_item(w, 1);
+}
+
+static bool choose_first(struct window *w, struct ag_error *err)
+{
+    w->own = *w->config;
+    if (!playlist_add(&w->list, w->config->files, w->config->n_files, err)) {
+        return false;
+    }
+    if (w->list.n > 0) {
+        w->own.files[0] = w->list.items[0];
+        w->own.n_files = 1;
+    }
+    if (w->list.n > 1) {
+        w->own.loop = AG_NO; // the list does
+    }
+    return true;
+}
+
 // ---- events ----------------------------------------------------------------------------------
 
 static void resized(struct window *w)
@@ -167,9 +220,40 @@ static void drag(struct window *w, const SDL_MouseMotionEvent *event)
     }
 }
 
+// Files and addresses that were dropped together are a new list.
+static void drop_event(struct window *w, const SDL_DropEvent *event)
+{
+    struct ag_error err = { 0 };
+    const char *name = event->file;
+    switch (event->type) {
+    case SDL_DROPBEGIN:
+        playlist_clear(&w->dropped);
+        return;
+    case SDL_DROPFILE:
+    case SDL_DROPTEXT:
+        if (!playlist_add(&w->dropped, &name, 1, &err)) {
+            window_notice(w, err.text, true);
+        }
+        SDL_free(event->file);
+        return;
+    }
+    if (w->dropped.n > 0) { // complete
+        playlist_clear(&w->list);
+        w->list = w->dropped;
+        w->dropped = (struct playlist){ 0 };
+        window_open_item(w, 0);
+    }
+}
+
 static void handle_event(struct window *w, const SDL_Event *event)
 {
     switch (event->type) {
+    case SDL_DROPBEGIN:
+    case SDL_DROPFILE:
+    case SDL_DROPTEXT:
+    case SDL_DROPCOMPLETE:
+        drop_event(w, &event->drop);
+        break;
     case SDL_QUIT:
         w->quit = true;
         break;
@@ -217,7 +301,8 @@ static void handle_events(struct window *w, bool sleep)
 static bool tick(struct window *w, struct ag_error *err)
 {
     struct ag_error cause = { 0 };
-    enum ag_tick result = ag_pipeline_tick(w->pipeline, is_playing(w) ? TICK_NS : 0, &cause);
+    bool busy = is_playing(w) || ag_pipeline_is_moving(w->pipeline);
+    enum ag_tick result = ag_pipeline_tick(w->pipeline, busy ? TICK_NS : 0, &cause);
     session_collect(&w->session);
     switch (result) {
     case AG_TICK_FRAME:
@@ -229,6 +314,9 @@ static bool tick(struct window *w, struct ag_error *err)
     case AG_TICK_NONE:
         break;
     case AG_TICK_END:
+        if (!w->ended && play_next(w)) {
+            break;
+        }
         w->redraw = w->redraw || !w->ended;
         w->ended = true;
         break;
@@ -299,6 +387,9 @@ static void act(struct window *w, const struct ag_hud_actions *actions)
         }
         ag_screen_refresh(w->screen);
     }
+    if (actions->seek) {
+        window_seek(w, actions->seek_ns);
+    }
     if (actions->switch_source) {
         input_switch_source(w);
     }
@@ -349,7 +440,7 @@ static bool loop(struct window *w, bool *complete, struct ag_error *err)
             w->failed = true;
             break;
         }
-        idle = !is_playing(w) && !w->n_clicks;
+        idle = !is_playing(w) && !w->n_clicks && !ag_pipeline_is_moving(w->pipeline);
     }
     *complete = !w->config->frames; // closed before the frames asked for
     return !w->failed;
@@ -359,7 +450,10 @@ static bool run(struct window *w, int64_t start_ns, struct ag_error *err)
 {
     struct ag_hud_key keys[MAX_KEYS];
     bool complete = true;
-    w->pipeline = ag_pipeline_create(w->log, w->config, w->gpu, err);
+    if (!choose_first(w, err)) {
+        return false;
+    }
+    w->pipeline = ag_pipeline_create(w->log, &w->own, w->gpu, err);
     if (!w->pipeline || !open_screen(w, keys, err) ||
         !session_begin(&w->session, w->log, w->config, w->gpu, w->pipeline, start_ns, err)) {
         return false;
@@ -383,6 +477,8 @@ int app_run_window(const struct ag_log *log, const struct ag_config *config, int
                      (unsigned long long)ag_gpu_get_counters(w.gpu).validation_messages);
     }
     ag_gpu_destroy(&w.gpu);
+    playlist_clear(&w.list);
+    playlist_clear(&w.dropped);
     if (w.sdl) {
         SDL_DestroyWindow(w.sdl);
     }

@@ -4,6 +4,7 @@
 
 #include <SDL2/SDL.h>
 
+#include "playlist.h"
 #include "session.h"
 
 #define MAX_CLICKS 16
@@ -16,6 +17,8 @@ struct click {               // a mouse button went down or up
 struct window {
     const struct ag_log *log;
     const struct ag_config *config;
+    struct ag_config own;     // `config` with the item of the list that plays first
+    struct playlist list, dropped; // what plays; what is being dropped on the window
     SDL_Window *sdl;
     struct ag_gpu *gpu;
     struct ag_pipeline *pipeline;
@@ -37,6 +40,12 @@ struct window {
 
 // Shows a sentence; errors stay until a key is pressed.
 void window_notice(struct window *w, const char *text, bool error);
+
+// Plays the item `direction` further (0: this one anew, at the beginning); what cannot be opened is
+// passed over, with its sentence. False: nothing can.
+bool window_open_item(struct window *w, int direction);
+// Goes to a place in the file; says so where it cannot.
+void window_seek(struct window *w, int64_t pts_ns);
 
 // Keys of the table, for the help overlay. `out` is filled with at most `max`; returns how many.
 uint32_t input_keys(struct ag_hud_key *out, uint32_t max);

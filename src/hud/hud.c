@@ -70,6 +70,7 @@ struct ag_hud {
     bool help;
     double wished_quality;   // while the slider is held
     bool slider_held;
+    struct ag_timeline timeline;
     struct ag_hud_input input; // of the last triangles
 
     struct slot slots[SLOTS];
@@ -400,6 +401,9 @@ static void draw_item(struct ag_hud *hud, const struct ag_item *item,
     case AG_ITEM_BUTTON:
         draw_button(hud, item, actions);
         break;
+    case AG_ITEM_TIMELINE:
+        ag_timeline_draw(&hud->timeline, hud->ui, item, &hud->data.d, actions);
+        break;
     }
 }
 
@@ -672,7 +676,8 @@ static bool over_widget(const struct ag_hud *hud, float x, float y)
 {
     for (uint32_t i = 0; i < hud->items.n; i++) {
         const struct ag_item *item = &hud->items.list[i];
-        bool reacts = item->kind == AG_ITEM_SLIDER || item->kind == AG_ITEM_BUTTON;
+        bool reacts = item->kind == AG_ITEM_SLIDER || item->kind == AG_ITEM_BUTTON ||
+                      item->kind == AG_ITEM_TIMELINE;
         if (reacts && x >= item->x && x < item->x + item->width && y >= item->y &&
             y < item->y + item->height) {
             return true;
@@ -685,7 +690,7 @@ bool ag_hud_wants_draw(const struct ag_hud *hud, const struct ag_hud_input *inpu
 {
     const struct ag_hud_input *last = &hud->input;
     if (!hud->placed || !hud->formatted || !hud->drawn || fades(hud, input->now_ns) ||
-        hud->slider_held || input->mouse_down != last->mouse_down) {
+        hud->slider_held || hud->timeline.held || input->mouse_down != last->mouse_down) {
         return true;
     }
     bool moved = input->mouse_x != last->mouse_x || input->mouse_y != last->mouse_y;

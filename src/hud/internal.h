@@ -52,7 +52,7 @@ void ag_page_place(enum ag_hud_page page, const struct ag_metrics *m, uint32_t w
 // ---- what has been formatted -----------------------------------------------------------------
 enum ag_item_kind {
     AG_ITEM_TEXT, AG_ITEM_FILL, AG_ITEM_CORNERS, AG_ITEM_TRIANGLE, AG_ITEM_CURVE, AG_ITEM_SLIDER,
-    AG_ITEM_BUTTON
+    AG_ITEM_BUTTON, AG_ITEM_TIMELINE
 };
 #define AG_ITEM_CHARS 96
 struct ag_item {
@@ -90,6 +90,18 @@ struct ag_items {
 };
 void ag_pages_format(const struct ag_hud_copy *data, const struct ag_page_layout *layout,
                      bool has_help, struct ag_items *out);
+
+// ---- timeline (timeline.c): a bar in the status row; a click seeks -----------------------------
+struct ag_timeline {
+    bool held;
+    int64_t wished_ns;       // while it is held
+};
+// Places the bar between the text and the hint of the status row; nothing where there is no room or
+// the source cannot seek.
+void ag_timeline_format(const struct ag_hud_copy *data, const struct ag_view *view,
+                        struct ag_items *out);
+void ag_timeline_draw(struct ag_timeline *t, struct ag_ui *ui, const struct ag_item *item,
+                      const struct ag_hud_data *data, struct ag_hud_actions *actions);
 
 // ---- numbers of S7.1 -------------------------------------------------------------------------
 #define AG_NUMBER_CHARS 16

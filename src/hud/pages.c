@@ -772,6 +772,7 @@ void ag_pages_format(const struct ag_hud_copy *data, const struct ag_page_layout
     };
     draw_labels(&pen, &layout->view);
     draw_status(&pen, &layout->view, has_help);
+    ag_timeline_format(data, &layout->view, out);
     for (uint32_t i = 0; i < layout->n_blocks; i++) {
         const struct ag_rect *r = &layout->blocks[i].rect;
         struct ag_item *card = add(out, AG_ITEM_CORNERS, (float)r->x, (float)r->y, AG_COLOR_CARD);

@@ -54,6 +54,7 @@ void ag_pipeline_reset_context(struct ag_pipeline *p)
 void ag_pipeline_set_paused(struct ag_pipeline *p, bool paused)
 {
     p->paused = paused;
+    p->moving = p->moving && paused;
     ag_ring_set_paused(p->ring, paused);
 }
 
@@ -64,7 +65,10 @@ bool ag_pipeline_paused(const struct ag_pipeline *p)
 
 void ag_pipeline_step(struct ag_pipeline *p)
 {
-    p->step = true;
+    if (p->paused && !p->moving) {
+        ag_ring_step(p->ring);
+        p->moving = true;
+    }
 }
 
 bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *err)
@@ -73,7 +77,7 @@ bool ag_pipeline_seek(struct ag_pipeline *p, int64_t pts_ns, struct ag_error *er
         return ag_fail(err, AG_ERR_INPUT, "this source cannot seek");
     }
     ag_ring_seek(p->ring, AG_MAX(pts_ns, 0));
-    p->step = p->paused; // show where we are
+    p->moving = true;
     return true;
 }
 
@@ -86,6 +90,42 @@ const struct ag_model_config *ag_pipeline_model(const struct ag_pipeline *p)
 bool ag_pipeline_lockstep(const struct ag_pipeline *p)
 {
     return p->lockstep;
+}
+
+bool ag_pipeline_step_back(struct ag_pipeline *p, struct ag_error *err)
+{
+    int64_t pts_ns = ag_pipeline_pictures(p).pts_ns;
+    if (!p->source.seekable || pts_ns < 0) {
+        return ag_fail(err, AG_ERR_INPUT, "this source cannot step backwards");
+    }
+    ag_pipeline_set_paused(p, true);
+    if (p->composed) {
+        ag_ring_seek_before(p->ring, pts_ns);
+        p->moving = true;
+    }
+    return true;
+}
+
+bool ag_pipeline_is_moving(const struct ag_pipeline *p)
+{
+    return p->moving;
+}
+
+void ag_pipeline_set_rate(struct ag_pipeline *p, double rate)
+{
+    p->config.rate = AG_CLAMP(rate, 0.01, 100);
+    ag_ring_set_rate(p->ring, p->config.rate);
+}
+
+void ag_pipeline_set_loop(struct ag_pipeline *p, bool loop)
+{
+    p->config.loop = loop ? AG_YES : AG_NO;
+    ag_ring_set_loop(p->ring, loop);
+}
+
+double ag_pipeline_get_rate(const struct ag_pipeline *p)
+{
+    return p->config.rate > 0 ? p->config.rate : 1;
 }
 
 const char *ag_pipeline_notice(const struct ag_pipeline *p)
@@ -154,7 +194,7 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
         .tile_batch = p->gpu_gaze ? gpu_gaze_batch(p->gpu_gaze) : 1,
         .model_bytes = p->gpu_gaze ? gpu_gaze_bytes(p->gpu_gaze) : 0,
         .produced = ring.produced,
-        .dropped = ring.dropped,
+        .dropped = p->dropped_before + ring.dropped,
         .duplicates = p->duplicates,
         .in_flight_limit = FRAMES_IN_FLIGHT,
         .startup = p->startup,

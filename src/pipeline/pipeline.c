@@ -222,8 +222,9 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
             return false;
         }
     }
-    p->sar_num = frame->sar_num ? frame->sar_num : 1;
-    p->sar_den = frame->sar_den ? frame->sar_den : 1;
+    bool turned = frame->rotation % 2; // and with it the pixels
+    p->sar_num = turned ? frame->sar_den : frame->sar_num;
+    p->sar_den = turned ? frame->sar_num : frame->sar_den;
     if (frame->discontinuity) {
         p->history_valid = false;
     }
@@ -437,23 +438,6 @@ static bool warm_up(struct ag_pipeline *p, const struct ag_frame *frame,
     return ok;
 }
 
-// Takes the next frame into p's hands; while paused only when a step was asked for.
-static enum ag_take take(struct ag_pipeline *p, int64_t timeout_ns, struct ag_ring_slot **slot,
-                         struct ag_error *err)
-{
-    if (p->paused && !p->step) {
-        return AG_TAKE_NONE;
-    }
-    if (p->step) {
-        ag_ring_set_paused(p->ring, false);
-        enum ag_take t = ag_ring_take(p->ring, 1000000000, slot, err);
-        ag_ring_set_paused(p->ring, p->paused);
-        p->step = false;
-        return t;
-    }
-    return ag_ring_take(p->ring, timeout_ns, slot, err);
-}
-
 enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct ag_error *err)
 {
     struct slot *s = &p->slot[p->composed % FRAMES_IN_FLIGHT];
@@ -467,19 +451,21 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     int64_t waited = ag_now_ns() - t0;
 
     t0 = ag_now_ns();
-    switch (take(p, timeout_ns, &source, err)) {
+    switch (ag_ring_take(p->ring, timeout_ns, &source, err)) {
     case AG_TAKE_FRAME:
         break;
     case AG_TAKE_NONE:
         return AG_TICK_NONE;
     case AG_TAKE_END:
         p->ended = true;
+        p->moving = false;
         return AG_TICK_END;
     case AG_TAKE_ERROR:
+        p->moving = false;
         return AG_TICK_ERROR;
     }
     int64_t taken = ag_now_ns();
-    p->ended = false;
+    p->ended = p->moving = false;
 
     const struct ag_frame *frame = &source->frame;
     if (!prepare(p, frame, err) ||

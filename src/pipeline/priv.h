@@ -59,7 +59,9 @@ struct ag_pipeline {
     // --- source
     struct ag_ring *ring;
     struct ag_source_info source;
-    bool ended, paused, step;
+    bool ended, paused;
+    bool moving;                     // a step or seek whose frame has not come yet
+    uint64_t dropped_before;         // by rings of files before this one
     bool generated;                  // the last frame was drawn on the device
     struct ag_error source_error;
     struct ag_phases startup;

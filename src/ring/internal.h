@@ -44,7 +44,7 @@ struct ag_ring {
     struct ag_error error; // FLOW_ERROR
     // Requests of the taker, cleared by the pump alone: a frame that was begun before a seek is
     // recognised as stale by the request still standing.
-    bool seek_pending, loop_pending, loop;
+    bool seek_pending, seek_before, loop_pending, loop;
     int64_t seek_ns;
     uint64_t produced, taken, dropped;
     bool lost_discontinuity; // a dropped frame carried the flag: the next one taken gets it

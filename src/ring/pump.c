@@ -95,11 +95,13 @@ static void apply_requests(struct ag_ring *ring)
     }
     if (ring->seek_pending) {
         int64_t target = ring->seek_ns;
+        bool before = ring->seek_before;
         struct ag_error err = { 0 };
         // Cleared first: a seek that comes in meanwhile is another request.
         ring->seek_pending = false;
         pthread_mutex_unlock(&ring->lock);
-        bool ok = ag_source_seek(ring->source, target, &err);
+        bool ok = before ? ag_source_seek_before(ring->source, target, &err)
+                         : ag_source_seek(ring->source, target, &err);
         pthread_mutex_lock(&ring->lock);
         if (!ok && !ring->seek_pending) {
             finish(ring, FLOW_ERROR, &err);

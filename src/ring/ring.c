@@ -27,6 +27,7 @@ struct ag_ring *ag_ring_create(const struct ag_log *log, struct ag_source *sourc
     ring->paced = params->paced && params->mode == AG_RING_BLOCK;
     ring->resize = params->resize ? params->resize : resize_host;
     ring->user = params->user;
+    ring->produced = params->last_id;
     ring->n_slots = params->slots ? params->slots : DEFAULT_SLOTS;
     ring->slots = ag_alloc(ring->n_slots * sizeof(*ring->slots));
     play_clock_init(&ring->clock, params->rate, ring->info.fps);
@@ -195,7 +196,7 @@ void ag_ring_release(struct ag_ring *ring, struct ag_ring_slot *view)
 
 // ---- playback -----------------------------------------------------------------------------------
 
-void ag_ring_seek(struct ag_ring *ring, int64_t pts_ns)
+static void seek(struct ag_ring *ring, int64_t pts_ns, bool before)
 {
     if (!ring->info.seekable) {
         ag_verbose(ring->log, "%s cannot seek", ring->info.description);
@@ -209,11 +210,22 @@ void ag_ring_seek(struct ag_ring *ring, int64_t pts_ns)
     }
     ring->seek_pending = true;
     ring->seek_ns = pts_ns;
+    ring->seek_before = before;
     ring->flow = FLOW_RUNNING;
     ring->steps = 1;
     play_clock_reset(&ring->clock);
     pthread_cond_signal(&ring->pump_wake);
     pthread_mutex_unlock(&ring->lock);
+}
+
+void ag_ring_seek(struct ag_ring *ring, int64_t pts_ns)
+{
+    seek(ring, pts_ns, false);
+}
+
+void ag_ring_seek_before(struct ag_ring *ring, int64_t pts_ns)
+{
+    seek(ring, pts_ns, true);
 }
 
 void ag_ring_set_paused(struct ag_ring *ring, bool paused)

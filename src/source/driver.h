@@ -25,7 +25,8 @@ struct source_driver {
     // `discontinuity` only what source.c cannot see: a loop.
     enum ag_next (*next)(void *state, struct ag_frame *out, struct ag_error *err);
     void (*read)(void *state, uint8_t *dst);
-    bool (*seek)(void *state, int64_t pts_ns, struct ag_error *err);
+    // The next frame is the first at or after pts_ns, or the last before it (else the first of all).
+    bool (*seek)(void *state, int64_t pts_ns, bool before, struct ag_error *err);
 };
 
 extern const struct source_driver source_image, source_video, source_camera;
@@ -35,6 +36,7 @@ extern const struct source_driver source_synthetic[AG_PATTERN_COUNT];
 // time.
 int64_t source_tick_ns(uint64_t tick, double fps);
 uint64_t source_tick_at(int64_t ns, double fps);
+uint64_t source_tick_before(int64_t ns, double fps); // the last one before, 0 where there is none
 double source_fps(double wished); // 0 and nonsense are 30
 
 #endif

@@ -1,8 +1,9 @@
-// Still pictures: decoded once to RGBA8, shown again at every tick, so that inference can be
-// repeated on purpose. stb_image reads the usual formats the same way in every build; FFmpeg, where
+// Still pictures: one is decoded once to RGBA8 and shown again at every tick, so that inference can
+// be repeated on purpose; of a folder every tick shows the next. stb_image reads the usual formats the same way in every build; FFmpeg, where
 // it is built in, reads the others.
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "driver.h"
 #include "stb.h"
@@ -14,8 +15,12 @@
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
 struct image {
+    const struct source_env *env;
     double fps;
     uint64_t tick;
+    char **paths;  // of a folder, else NULL
+    int n, loaded; // pictures; which of them is in rgba, -1 none
+    bool damaged;  // one could not be read: said once
     uint32_t width, height;
     bool alpha;
     uint8_t *rgba;
@@ -61,42 +66,122 @@ static bool load(struct image *image, const struct source_env *env, const char *
     return ok;
 }
 
+static void drop(struct image *image)
+{
+    if (image->rgba) {
+        image->free_rgba(image->rgba);
+        image->rgba = NULL;
+    }
+    image->loaded = -1;
+}
+
 static void close_image(void *state)
 {
     struct image *image = state;
-    if (image->rgba) {
-        image->free_rgba(image->rgba);
-    }
+    drop(image);
+    ag_media_free(image->paths, image->n);
     ag_free(image);
+}
+
+// The next picture of the folder that can be read, from the tick's own on. False: none is left.
+static bool load_tick(struct image *image, struct ag_error *err)
+{
+    for (; image->tick < (uint64_t)image->n; image->tick++) {
+        int i = (int)image->tick;
+        if (i == image->loaded) {
+            return true;
+        }
+        drop(image);
+        if (load(image, image->env, image->paths[i], err)) {
+            image->loaded = i;
+            return true;
+        }
+        if (!image->damaged) {
+            ag_warn(image->env->log, "%s: it is left out, and others like it", err->text);
+        }
+        image->damaged = true;
+    }
+    return false;
+}
+
+static bool open_folder(struct image *image, const char *path, struct ag_source_info *info,
+                        struct ag_error *err)
+{
+    image->n = ag_media_list(path, AG_MEDIA_PICTURE, &image->paths, err);
+    if (image->n < 0) {
+        image->n = 0;
+        return false;
+    }
+    if (image->n == 0) {
+        return ag_fail(err, AG_ERR_INPUT, "'%s' is a directory without pictures: give a video "
+                       "file, a picture or a folder of them", path);
+    }
+    struct ag_error why = { 0 };
+    if (!load_tick(image, &why)) {
+        return ag_fail(err, AG_ERR_INPUT, "of the %d pictures in '%s' none can be read (%s)",
+                       image->n, path, why.text);
+    }
+    info->duration_ns = source_tick_ns((uint64_t)image->n, image->fps);
+    snprintf(info->description, sizeof(info->description), "%.128s: %d images, the first %ux%u",
+             path, image->n, image->width, image->height);
+    return true;
+}
+
+static bool open_file(struct image *image, const char *path, struct ag_source_info *info,
+                      struct ag_error *err)
+{
+    if (!load(image, image->env, path, err)) {
+        return false;
+    }
+    const char *slash = strrchr(path, '/');
+    snprintf(info->description, sizeof(info->description), "%.128s: image %ux%u",
+             slash ? slash + 1 : path, image->width, image->height);
+    return true;
 }
 
 static void *open_image(const struct source_env *env, const struct ag_source_params *params,
                         struct ag_source_info *info, struct ag_error *err)
 {
+    struct stat st;
+    struct ag_error why = { 0 };
     if (!params->uri) {
         ag_fail(err, AG_ERR_INPUT, "source image: no file given");
         return NULL;
     }
     struct image *image = ag_alloc(sizeof(*image));
-    if (!load(image, env, params->uri, err)) {
+    image->env = env;
+    image->fps = source_fps(params->fps);
+    image->loaded = -1;
+    bool folder = stat(params->uri, &st) == 0 && S_ISDIR(st.st_mode);
+    bool ok = folder ? open_folder(image, params->uri, info, &why)
+                     : open_file(image, params->uri, info, &why);
+    if (!ok) {
+        ag_fail(err, AG_ERR_INPUT, "%s", why.text);
         close_image(image);
         return NULL;
     }
-    image->fps = source_fps(params->fps);
     info->width = image->width;
     info->height = image->height;
     info->fps = image->fps;
     info->seekable = true;
-    const char *slash = strrchr(params->uri, '/');
-    snprintf(info->description, sizeof(info->description), "%.128s: image %ux%u",
-             slash ? slash + 1 : params->uri, image->width, image->height);
     return image;
 }
 
 static enum ag_next next(void *state, struct ag_frame *out, struct ag_error *err)
 {
-    (void)err;
     struct image *image = state;
+    struct ag_error why = { 0 };
+    if (image->paths && !load_tick(image, &why)) {
+        if (!image->env->loop) {
+            return AG_NEXT_END;
+        }
+        image->tick = 0;
+        out->discontinuity = true;
+        if (!load_tick(image, &why)) { // all of them have gone
+            ag_fail(err, AG_ERR_INPUT, "%s", why.text);
+            return AG_NEXT_ERROR;
+        }
+    }
     out->pts_ns = source_tick_ns(image->tick++, image->fps);
     out->width = image->width;
     out->height = image->height;
@@ -118,17 +203,18 @@ static void read_pixels(void *state, uint8_t *dst)
     memcpy(dst, image->rgba, (size_t)image->width * image->height * 4);
 }
 
-static bool seek(void *state, int64_t pts_ns, struct ag_error *err)
+static bool seek(void *state, int64_t pts_ns, bool before, struct ag_error *err)
 {
     (void)err;
     struct image *image = state;
-    image->tick = source_tick_at(pts_ns, image->fps);
+    image->tick =
+        before ? source_tick_before(pts_ns, image->fps) : source_tick_at(pts_ns, image->fps);
     return true;
 }
 
 const struct source_driver source_image = {
     .name = "image",
-    .help = "a still picture (PNG, JPEG, BMP, PNM, TGA, ...), once a tick of --source-fps",
+    .help = "a still picture (PNG, JPEG, ...), or those of a folder, one a tick of --source-fps",
     .open = open_image,
     .close = close_image,
     .next = next,

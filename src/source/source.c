@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/stat.h>
 
 #include "driver.h"
 
@@ -58,8 +58,7 @@ static const struct source_driver *by_name(const char *name, struct ag_error *er
 // The name decides, not the content: a stream may only be read once.
 static const struct source_driver *by_uri(const char *uri, struct ag_error *err)
 {
-    static const char *const stills[] = { "png", "jpg", "jpeg", "bmp", "ppm",  "pgm", "pnm",
-                                          "tga", "psd", "webp", "tif", "tiff", "avif" };
+    struct stat st;
     if (!uri) {
         ag_fail(err, AG_ERR_USAGE, "no source: give a file, a URL, or --source NAME");
         return NULL;
@@ -67,16 +66,12 @@ static const struct source_driver *by_uri(const char *uri, struct ag_error *err)
     if (strncmp(uri, "/dev/video", 10) == 0) {
         return &source_camera;
     }
-    const char *dot = strrchr(uri, '.');
-    // "frame%03d.png" is a sequence and "http://..." a stream: FFmpeg's business.
-    if (dot && !strchr(uri, '%') && !strstr(uri, "://") && strncmp(uri, "lavfi:", 6) != 0) {
-        for (size_t i = 0; i < AG_COUNT(stills); i++) {
-            if (strcasecmp(dot + 1, stills[i]) == 0) {
-                return &source_image;
-            }
-        }
+    if (stat(uri, &st) == 0 && S_ISDIR(st.st_mode)) {
+        return &source_image;
     }
-    return &source_video;
+    // "frame%03d.png" is a sequence and "http://..." a stream: FFmpeg's business.
+    bool stream = strchr(uri, '%') || strstr(uri, "://") || strncmp(uri, "lavfi:", 6) == 0;
+    return !stream && ag_media_kind(uri) == AG_MEDIA_PICTURE ? &source_image : &source_video;
 }
 
 // ---- one source ---------------------------------------------------------------------------------
@@ -99,7 +94,7 @@ struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_sourc
     s->state = driver->open(&s->env, params, &s->info, err);
     bool ok = s->state != NULL;
     if (ok && params->start_s > 0 && !s->info.live) {
-        ok = driver->seek(s->state, (int64_t)llround(params->start_s * 1e9), err);
+        ok = driver->seek(s->state, (int64_t)llround(params->start_s * 1e9), false, err);
     }
     if (!ok) {
         ag_source_close(&s);
@@ -150,13 +145,23 @@ void ag_source_read(struct ag_source *s, uint8_t *dst)
     s->driver->read(s->state, dst);
 }
 
-bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
+static bool seek(struct ag_source *s, int64_t pts_ns, bool before, struct ag_error *err)
 {
     if (!s->info.seekable) {
         return ag_fail(err, AG_ERR_INPUT, "%s cannot seek", s->info.description);
     }
     s->jumped = true;
-    return s->driver->seek(s->state, AG_MAX(pts_ns, 0), err);
+    return s->driver->seek(s->state, AG_MAX(pts_ns, 0), before, err);
+}
+
+bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
+{
+    return seek(s, pts_ns, false, err);
+}
+
+bool ag_source_seek_before(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
+{
+    return seek(s, pts_ns, true, err);
 }
 
 void ag_source_set_loop(struct ag_source *s, bool loop)
@@ -189,4 +194,10 @@ uint64_t source_tick_at(int64_t ns, double fps)
         tick++;
     }
     return tick;
+}
+
+uint64_t source_tick_before(int64_t ns, double fps)
+{
+    uint64_t tick = source_tick_at(ns, fps);
+    return tick - (tick > 0);
 }

@@ -23,6 +23,11 @@ uint8_t *stb_load(const void *data, size_t size, uint32_t *width, uint32_t *heig
         rgba = stbi_load_from_memory(data, (int)size, &w, &h, channels, 4);
         *why = rgba ? NULL : stbi_failure_reason();
     }
+    if (rgba && (w < 1 || h < 1)) { // older versions let such headers pass
+        stbi_image_free(rgba);
+        rgba = NULL;
+        *why = "no pixels";
+    }
     *width = (uint32_t)w;
     *height = (uint32_t)h;
     return rgba;

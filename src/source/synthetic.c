@@ -80,11 +80,12 @@ static void read_nothing(void *state, uint8_t *dst)
     (void)dst;
 }
 
-static bool seek(void *state, int64_t pts_ns, struct ag_error *err)
+static bool seek(void *state, int64_t pts_ns, bool before, struct ag_error *err)
 {
     (void)err;
     struct synthetic *s = state;
-    s->tick = source_tick_at(pts_ns, s->fps);
+    s->tick =
+        before ? source_tick_before(pts_ns, s->fps) : source_tick_at(pts_ns, s->fps);
     return true;
 }
 

@@ -34,9 +34,15 @@ struct video {
     int64_t last_pts_ns;  // of the last frame handed out, -1 none
     // A seek under way; skip_to_ns < 0: none.
     int64_t skip_to_ns;
+    bool before;        // to the last frame before skip_to_ns, not to the first at or after it
     int64_t retreat_ns; // how far before the target to try next
     bool seen_before;   // a frame before the target has come: none is missed
     bool looped;        // the next frame is the first of another round
+    // A frame decoded and put aside: the last one before the target while looking for it, then the
+    // one that follows the frame handed out.
+    AVFrame *aside;
+    int64_t aside_pts_ns;
+    bool follows;
 };
 
 // ---- open ---------------------------------------------------------------------------------------
@@ -151,6 +157,7 @@ static bool find_target(struct video *v, const struct ag_source_params *params,
 static void close_video(void *state)
 {
     struct video *v = state;
+    av_frame_free(&v->aside);
     ff_close(&v->ff);
     ag_free(v->url);
     ag_free(v->name);
@@ -169,6 +176,7 @@ static void *open_video(const struct source_env *env, const struct ag_source_par
     v->env = env;
     v->threads = (int)AG_MIN(params->decoder_threads, 64u);
     v->first_pts_ns = v->last_pts_ns = v->skip_to_ns = -1;
+    v->aside = av_frame_alloc();
     struct ff_target target = { .fd = -1, .threads = v->threads };
     bool ok = find_target(v, params, &target, err);
     if (ok) {
@@ -209,6 +217,7 @@ static bool jump(struct video *v, int64_t pts_ns, struct ag_error *err)
 {
     v->place = pts_ns <= 0 ? PLACE_START : PLACE_INSIDE;
     v->frames = 0;
+    v->follows = false;
     bool by_opening = v->place == PLACE_START && v->must_reopen;
     if (!by_opening && ff_seek(&v->ff, AG_MAX(pts_ns, 0))) {
         return true;
@@ -219,18 +228,19 @@ static bool jump(struct video *v, int64_t pts_ns, struct ag_error *err)
     return ag_fail(err, AG_ERR_INPUT, "%s cannot seek", v->name);
 }
 
-static bool seek_video(void *state, int64_t pts_ns, struct ag_error *err)
+static bool seek_video(void *state, int64_t pts_ns, bool before, struct ag_error *err)
 {
     struct video *v = state;
     v->skip_to_ns = pts_ns;
+    v->before = before;
     v->retreat_ns = FIRST_RETREAT_NS;
     v->seen_before = false;
     v->looped = false;
     if (v->ff.pipe) { // forward only
-        return pts_ns >= v->last_pts_ns ||
+        return (pts_ns >= v->last_pts_ns && !before) ||
                ag_fail(err, AG_ERR_INPUT, "%s cannot seek backwards", v->name);
     }
-    return jump(v, pts_ns, err);
+    return jump(v, pts_ns - before, err);
 }
 
 // The next try of a seek that has landed behind its target, as far as one can tell.
@@ -261,6 +271,24 @@ static bool after_end(struct video *v, int64_t *to)
 
 enum verdict { TAKE, SKIP, JUMP };
 
+static void put_aside(struct video *v, int64_t pts_ns)
+{
+    av_frame_unref(v->aside);
+    av_frame_move_ref(v->aside, v->ff.frame);
+    v->aside_pts_ns = pts_ns;
+}
+
+// Exchanges the frame put aside and the one just decoded; returns the timestamp of the former.
+static int64_t take_aside(struct video *v, int64_t pts_ns)
+{
+    AVFrame *decoded = v->ff.frame;
+    int64_t pts = v->aside_pts_ns;
+    v->ff.frame = v->aside;
+    v->aside = decoded;
+    v->aside_pts_ns = pts_ns;
+    return pts;
+}
+
 static enum verdict judge(struct video *v, int64_t pts_ns, int64_t *to)
 {
     bool first = v->frames++ == 0;
@@ -278,9 +306,13 @@ static enum verdict judge(struct video *v, int64_t pts_ns, int64_t *to)
     }
     if (pts_ns < v->skip_to_ns) {
         v->seen_before = true;
+        if (v->before) {
+            put_aside(v, pts_ns);
+        }
         return SKIP;
     }
-    if (pts_ns == v->skip_to_ns || v->seen_before || v->place != PLACE_INSIDE) {
+    bool exact = pts_ns == v->skip_to_ns && !v->before;
+    if (exact || v->seen_before || v->place != PLACE_INSIDE) {
         return TAKE;
     }
     *to = further_back(v);
@@ -301,6 +333,10 @@ static enum ag_next next(void *state, struct ag_frame *out, struct ag_error *err
 {
     struct video *v = state;
     int64_t start = ag_now_ns();
+    if (v->follows) {
+        v->follows = false;
+        return take(v, take_aside(v, -1), out, err);
+    }
     for (;;) {
         int64_t to = 0;
         enum ag_next result = ff_next(&v->ff, err);
@@ -308,7 +344,8 @@ static enum ag_next next(void *state, struct ag_frame *out, struct ag_error *err
             int64_t pts = ff_pts_ns(&v->ff);
             enum verdict verdict = judge(v, pts, &to);
             if (verdict == TAKE) {
-                return take(v, pts, out, err);
+                v->follows = v->skip_to_ns >= 0 && v->before && v->seen_before;
+                return take(v, v->follows ? take_aside(v, pts) : pts, out, err);
             }
             if (verdict == SKIP) {
                 if (ag_now_ns() - start > SKIP_SLICE_NS) {
@@ -316,6 +353,8 @@ static enum ag_next next(void *state, struct ag_frame *out, struct ag_error *err
                 }
                 continue;
             }
+        } else if (result == AG_NEXT_END && v->skip_to_ns >= 0 && v->before && v->seen_before) {
+            return take(v, take_aside(v, -1), out, err); // the last frame of all
         } else if (result != AG_NEXT_END || atomic_load(&v->env->interrupted) ||
                    !after_end(v, &to)) {
             return result;
