@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct script {
     enum finale finale;
     bool live, not_seekable, loop;
     uint32_t grow_at; // from this frame on frames are larger
+    uint32_t notice_at; // before this frame it says something
     bool hold_reads;  // ag_source_read waits until the test lets go
 };
 
@@ -147,6 +149,16 @@ bool ag_source_seek(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
 bool ag_source_seek_before(struct ag_source *s, int64_t pts_ns, struct ag_error *err)
 {
     return ag_source_seek(s, AG_MAX(pts_ns - FRAME_NS, 0), err);
+}
+
+bool ag_source_notice(struct ag_source *s, char *out, size_t size)
+{
+    if (s->next != s->script.notice_at || !s->script.notice_at) {
+        return false;
+    }
+    s->script.notice_at = 0;
+    snprintf(out, size, "a sentence");
+    return true;
 }
 
 void ag_source_set_loop(struct ag_source *s, bool loop)
@@ -396,6 +408,21 @@ static void test_ids_go_on(void **state)
     stop(&ring);
 }
 
+static void test_notice(void **state)
+{
+    (void)state;
+    struct ag_ring *ring = start(open_script((struct script){ .frames = 5, .notice_at = 2 }),
+                                 (struct ag_ring_params){ .mode = AG_RING_BLOCK });
+    for (int i = 0; i < 5; i++) {
+        take(ring);
+    }
+    char text[64] = "";
+    assert_true(ag_ring_notice(ring, text, sizeof(text)));
+    assert_string_equal(text, "a sentence");
+    assert_false(ag_ring_notice(ring, text, sizeof(text)));
+    stop(&ring);
+}
+
 static void test_not_seekable(void **state)
 {
     (void)state;
@@ -621,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_seek_while_filling),
         cmocka_unit_test(test_ids_go_on),
+        cmocka_unit_test(test_notice),
         cmocka_unit_test(test_not_seekable),
         cmocka_unit_test(test_pause_and_step),
         cmocka_unit_test(test_paced),

@@ -85,7 +85,7 @@ struct ag_config {
     const char *screenshot, *perf_summary, *trace, *record, *export_gaze;
     bool screenshot_hud, record_hud; // the window with its HUD rather than the layout's pictures
     // program
-    bool list_gpus, list_models, list_sources, help, version;
+    bool list_gpus, list_models, list_sources, list_cameras, help, version;
     bool verbose, quiet;
     int test_job_delay_ms;       // no option: tests make the asynchronous model slow with it
 };

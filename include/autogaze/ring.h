@@ -58,6 +58,9 @@ void ag_ring_step(struct ag_ring *ring);
 void ag_ring_set_rate(struct ag_ring *ring, double rate); // > 0
 void ag_ring_set_loop(struct ag_ring *ring, bool loop); // at the end: plays again at once
 
+// A sentence of the source for the person, if there is a new one.
+bool ag_ring_notice(struct ag_ring *ring, char *out, size_t size);
+
 struct ag_ring_stats {
     uint64_t produced;       // frames that got an id
     uint64_t taken;

@@ -72,6 +72,26 @@ void ag_source_set_loop(struct ag_source *s, bool loop);
 // Asks a blocking ag_source_next (network, FIFO) to give up, for good; callable from any thread.
 void ag_source_interrupt(struct ag_source *s);
 
+// A sentence for the person since the last call, if there is one: a camera that is gone or back, what
+// was granted. With it ag_source_get_info may have changed. Same thread as ag_source_next.
+bool ag_source_notice(struct ag_source *s, char *out, size_t size);
+
+// Cameras that are there, with what they say they can do.
+struct ag_camera_mode {
+    char format[16];           // as --camera-format takes it, or a code that FFmpeg cannot read
+    bool usable;
+    uint32_t width, height;
+    double fps;                // one of its rates, 0 unknown
+};
+struct ag_camera {
+    char device[32], name[32];
+    char why[128];             // not empty: it cannot be asked, and why
+    struct ag_camera_mode *modes; // sizes and rates of a format follow each other
+    int n_modes;
+};
+int ag_camera_list(struct ag_camera **cameras); // how many
+void ag_camera_list_free(struct ag_camera *cameras, int n);
+
 // Kinds of files, by their names.
 enum ag_media { AG_MEDIA_OTHER, AG_MEDIA_PICTURE, AG_MEDIA_VIDEO };
 enum ag_media ag_media_kind(const char *path);

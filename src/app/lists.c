@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool list_gpus(const struct ag_log *log, struct ag_error *err)
 {
@@ -49,6 +50,39 @@ static void list_sources(void)
     }
 }
 
+static bool same_row(const struct ag_camera_mode *a, const struct ag_camera_mode *b)
+{
+    return strcmp(a->format, b->format) == 0 && a->width == b->width && a->height == b->height;
+}
+
+static void list_cameras(void)
+{
+    struct ag_camera *cameras;
+    int n = ag_camera_list(&cameras);
+    for (int i = 0; i < n; i++) {
+        const struct ag_camera *c = &cameras[i];
+        printf("%s: %s\n", c->device, c->why[0] ? c->why : c->name);
+        for (int k = 0; k < c->n_modes; k++) {
+            const struct ag_camera_mode *m = &c->modes[k];
+            bool first = k == 0 || !same_row(m, m - 1);
+            bool last = k + 1 == c->n_modes || !same_row(m, m + 1);
+            if (first) {
+                printf("   %-8s %ux%u%s", m->format, m->width, m->height, m->fps > 0 ? "  " : "");
+            }
+            if (m->fps > 0) {
+                printf("%s%.4g", first ? "" : ", ", m->fps);
+            }
+            if (last) {
+                printf("%s%s\n", m->fps > 0 ? " fps" : "", m->usable ? "" : "  [cannot be read]");
+            }
+        }
+    }
+    if (n == 0) {
+        printf("no camera found: there is no /dev/video* that takes pictures\n");
+    }
+    ag_camera_list_free(cameras, n);
+}
+
 bool app_list(const struct ag_log *log, const struct ag_config *config, struct ag_error *err)
 {
     if (config->list_models) {
@@ -56,6 +90,9 @@ bool app_list(const struct ag_log *log, const struct ag_config *config, struct a
     }
     if (config->list_sources) {
         list_sources();
+    }
+    if (config->list_cameras) {
+        list_cameras();
     }
     return !config->list_gpus || list_gpus(log, err);
 }

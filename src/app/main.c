@@ -40,7 +40,8 @@ static int run(const struct ag_config *config, int64_t start_ns, struct ag_error
         printf("autogaze-viewer %s (%s)\n", ag_version(), ag_revision());
         return AG_OK;
     }
-    if (config->list_gpus || config->list_models || config->list_sources) {
+    if (config->list_gpus || config->list_models || config->list_sources ||
+        config->list_cameras) {
         return app_list(&log, config, err) ? AG_OK : (int)err->status;
     }
     handle_signals();

@@ -31,8 +31,8 @@ static const struct option options[] = {
     { "rate", NUMBER, AT(rate), "X", "1", 0.01, 100, .help = "playback rate" },
     { "camera-device", TEXT, AT(camera_device), "DEVICE", .help = "camera to open, e.g. /dev/video0 (default: the first that opens)" },
     { "camera-format", TEXT, AT(camera_format), "NAME", .help = "wished pixel format or codec, e.g. mjpeg" },
-    { "camera-size", SIZE, AT(camera_size), "WxH", .help = "wished camera size" },
-    { "camera-fps", NUMBER, AT(camera_fps), "N", "0", 0, 1000, .help = "wished camera rate, 0 = the camera's own" },
+    { "camera-size", SIZE, AT(camera_size), "WxH", .help = "wished camera size; the nearest it has is taken (default 640x360)" },
+    { "camera-fps", NUMBER, AT(camera_fps), "N", "30", 1, 1000, .help = "wished camera rate; the nearest it has is taken" },
     { "raw", TEXT, AT(raw), "WxH:FORMAT", .help = "form of raw frames on standard input, e.g. 1280x720:nv12" },
     { "allow-protocols", TEXT, AT(allow_protocols), "LIST", .help = "protocols a URL may use, e.g. file,http,tcp" },
 
@@ -98,6 +98,7 @@ static const struct option options[] = {
     { .help = "Program" },
     { "list-gpus", FLAG, AT(list_gpus), .help = "list devices and what they can do" },
     { "list-models", FLAG, AT(list_models), .help = "list the models that were found" },
+    { "list-cameras", FLAG, AT(list_cameras), .help = "list cameras with their formats, sizes and rates" },
     { "list-sources", FLAG, AT(list_sources), .help = "list the kinds of sources" },
     { "verbose", FLAG, AT(verbose), .help = "say more" },
     { "quiet", FLAG, AT(quiet), .help = "say only errors and results" },

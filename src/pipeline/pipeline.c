@@ -444,6 +444,9 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     struct ag_ring_slot *source;
 
     collect_poll(p);
+    if (ag_ring_notice(p->ring, p->notice, sizeof(p->notice))) {
+        p->source = ag_ring_get_stats(p->ring).source;
+    }
     int64_t t0 = ag_now_ns();
     if (!collect_wait(p, s, err)) {
         return AG_TICK_ERROR;

@@ -28,7 +28,6 @@ struct ag_ring {
     // Constant after creation.
     const struct ag_log *log;
     struct ag_source *source; // used by the pump only (and interrupted by destroy)
-    struct ag_source_info info;
     enum ag_ring_mode mode;
     bool paced;
     void *(*resize)(void *user, void **handle, uint64_t size);
@@ -47,6 +46,9 @@ struct ag_ring {
     bool seek_pending, seek_before, loop_pending, loop;
     int64_t seek_ns;
     uint64_t produced, taken, dropped;
+    struct ag_source_info info;
+    char notice[384];
+    bool has_notice;
     bool lost_discontinuity; // a dropped frame carried the flag: the next one taken gets it
     // Playback.
     bool paused;

@@ -116,6 +116,14 @@ static void wait_a_moment(struct ag_ring *ring)
     pthread_cond_timedwait(&ring->pump_wake, &ring->lock, &t);
 }
 
+static void fetch_notice(struct ag_ring *ring)
+{
+    if (ag_source_notice(ring->source, ring->notice, sizeof(ring->notice))) {
+        ring->has_notice = true;
+        ring->info = ag_source_get_info(ring->source);
+    }
+}
+
 void *ring_pump(void *arg)
 {
     struct ag_ring *ring = arg;
@@ -134,6 +142,7 @@ void *ring_pump(void *arg)
         pthread_mutex_unlock(&ring->lock);
         enum ag_next next = ag_source_next(ring->source, &frame, &err);
         pthread_mutex_lock(&ring->lock);
+        fetch_notice(ring);
         if (ring->stop || ring->seek_pending || (next == AG_NEXT_END && ring->loop_pending)) {
             continue;
         }

@@ -1,6 +1,7 @@
 #include "autogaze/ring.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -198,11 +199,11 @@ void ag_ring_release(struct ag_ring *ring, struct ag_ring_slot *view)
 
 static void seek(struct ag_ring *ring, int64_t pts_ns, bool before)
 {
+    pthread_mutex_lock(&ring->lock);
     if (!ring->info.seekable) {
-        ag_verbose(ring->log, "%s cannot seek", ring->info.description);
+        pthread_mutex_unlock(&ring->lock);
         return;
     }
-    pthread_mutex_lock(&ring->lock);
     for (uint32_t i = 0; i < ring->n_slots; i++) {
         if (ring->slots[i].state == SLOT_WAITING) {
             ring->slots[i].state = SLOT_FREE;
@@ -263,6 +264,18 @@ void ag_ring_set_loop(struct ag_ring *ring, bool loop)
     }
     pthread_cond_signal(&ring->pump_wake);
     pthread_mutex_unlock(&ring->lock);
+}
+
+bool ag_ring_notice(struct ag_ring *ring, char *out, size_t size)
+{
+    pthread_mutex_lock(&ring->lock);
+    bool fresh = ring->has_notice;
+    if (fresh) {
+        snprintf(out, size, "%s", ring->notice);
+    }
+    ring->has_notice = false;
+    pthread_mutex_unlock(&ring->lock);
+    return fresh;
 }
 
 struct ag_ring_stats ag_ring_get_stats(struct ag_ring *ring)

@@ -10,14 +10,22 @@
 // Belongs to source.c; drivers read it whenever they like.
 struct source_env {
     const struct ag_log *log;
+    struct source_notice *notice; // see source_notice
     atomic_bool interrupted; // give up what blocks
     bool loop;
 };
 
+struct source_notice {
+    char text[384];
+    bool fresh;
+};
+// Says something to the person (log and window). On the thread of `next` and `open`.
+void source_notice(const struct source_env *env, const char *fmt, ...) AG_PRINTF(2, 3);
+
 struct source_driver {
     const char *name, *help;
     // Returns the driver's state, NULL with *err. `params` and its strings live for the call only.
-    // `info` comes with the driver's name filled in.
+    // `info` comes with the driver's name filled in; it stays, and may change along with a notice.
     void *(*open)(const struct source_env *env, const struct ag_source_params *params,
                   struct ag_source_info *info, struct ag_error *err);
     void (*close)(void *state);

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,6 +13,7 @@ struct ag_source {
     const struct source_driver *driver;
     void *state;
     struct source_env env;
+    struct source_notice notice;
     struct ag_source_info info;
     bool jumped;          // the next frame does not follow the last
     struct ag_frame last; // what a change of size or format is measured against
@@ -87,6 +90,7 @@ struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_sourc
     struct ag_source *s = ag_alloc(sizeof(*s));
     s->driver = driver;
     s->env.log = log;
+    s->env.notice = &s->notice;
     s->env.loop = params->loop;
     s->jumped = true;
     s->info.driver = driver->name;
@@ -172,6 +176,26 @@ void ag_source_set_loop(struct ag_source *s, bool loop)
 void ag_source_interrupt(struct ag_source *s)
 {
     atomic_store(&s->env.interrupted, true);
+}
+
+void source_notice(const struct source_env *env, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(env->notice->text, sizeof(env->notice->text), fmt, args);
+    va_end(args);
+    env->notice->fresh = true;
+    ag_info(env->log, "%s", env->notice->text);
+}
+
+bool ag_source_notice(struct ag_source *s, char *out, size_t size)
+{
+    bool fresh = s->notice.fresh;
+    if (fresh) {
+        snprintf(out, size, "%s", s->notice.text);
+    }
+    s->notice.fresh = false;
+    return fresh;
 }
 
 // ---- timestamps of sources without a clock ------------------------------------------------------
