@@ -103,7 +103,7 @@ static bool open_device(struct camera *c, const char *device, struct ag_error *e
         ok = camera_explain(device, error, err);
     }
     ag_free(camera.modes);
-    if (ok) {
+    if (ok && device != c->device) {
         snprintf(c->device, sizeof(c->device), "%s", device);
     }
     return ok;
@@ -217,6 +217,9 @@ static enum ag_next next(void *state, struct ag_frame *out, struct ag_error *err
 {
     struct camera *c = state;
     struct ag_error why = { 0 };
+    if (c->lost && atomic_load(&c->env->interrupted)) {
+        return AG_NEXT_END;
+    }
     if (c->lost) {
         return look_for(c);
     }
