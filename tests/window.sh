@@ -135,6 +135,8 @@ press space
 check 'Space plays' moves $input
 press k
 press c
+press v # full-blend keeps nothing to repair
+press e
 press s
 press s
 check 'S switches the source' moves $input
@@ -143,6 +145,7 @@ check 'Esc ends the program' [ $code = 0 ]
 check 'the table is printed' grep -q 'hash of the last output image' stdout
 check 'the summary is written' test -s summary.json
 check 'S was the model in the end' grep -q 'mask source *autogaze' stdout
+check 'E repairs' grep -q '^repair .* to 33.0 dB' stdout
 [ $code = 0 ] || cat stderr
 
 # ---- files: a list, the timeline, one frame back ----
