@@ -7,7 +7,7 @@
 
 #define MAX_CELLS 65536
 #define WARM_UP_FRAMES 20
-#define WARM_UP_NS 300000000 // clocks rise under load, slowly: once, in the beginning
+#define WARM_UP_NS 60000000 // clocks rise under load, slowly, and fall while the reference computes
 
 struct compose_bench {
     struct ag_gpu *gpu;
@@ -24,7 +24,7 @@ struct compose_bench {
     struct ag_compose_style style;
     bool known;
     uint64_t history_hash, panel_hash, error;
-    bool warm;
+    bool warm;                        // the device worked a moment ago
 };
 
 struct compose_bench *compose_bench_open(const char *device, bool software, struct ag_error *err)
@@ -131,6 +131,7 @@ static void make_expected(struct compose_bench *b, const struct ag_compose_style
     if (b->known && memcmp(&wanted, &b->style, sizeof(wanted)) == 0) {
         return;
     }
+    b->warm = false;
     struct ag_ref_compose compose = { b->width, b->height, 1.0f, wanted, false };
     uint8_t *history = ag_alloc(b->bytes);
     memcpy(history, b->frame[0], b->bytes);
@@ -223,32 +224,38 @@ static double cpu_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-static bool measure(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
-                    struct ag_series *const *series, double *cpu, struct ag_error *err)
+// Frames one behind the other, as many in flight as there are command slots: a device that waits
+// for the host between frames lowers its clocks. Goes on until both limits are reached.
+static bool run_frames(struct compose_bench *b, const struct compose_lane *lane, uint32_t n,
+                       int64_t ns, struct ag_series *const *series, struct ag_error *err)
 {
+    uint64_t value = 0;
     int64_t start = ag_now_ns();
-    bool cold = !b->warm && !compose_bench_info(b)->software;
-    for (uint32_t i = 0; i < WARM_UP_FRAMES || (cold && ag_now_ns() - start < WARM_UP_NS); i++) {
-        uint64_t value = compose_frame(b, lane, false, err);
-        if (!value || !ag_gpu_wait(b->gpu, value, err)) {
-            return false;
-        }
-        if (compose_bench_info(b)->software && i > 0) {
-            break; // two frames: everything is compiled
-        }
-    }
-    b->warm = true;
-    take_times(b, NULL);
-    *cpu = -cpu_us();
-    for (uint32_t i = 0; i < repeats; i++) {
-        uint64_t value = compose_frame(b, lane, false, err);
-        if (!value || !ag_gpu_wait(b->gpu, value, err)) {
+    for (uint32_t i = 0; i < n || ag_now_ns() - start < ns; i++) {
+        value = compose_frame(b, lane, false, err);
+        if (!value) {
             return false;
         }
         take_times(b, series);
     }
-    *cpu = (*cpu + cpu_us()) / repeats;
-    return true;
+    bool ok = ag_gpu_wait(b->gpu, value, err);
+    take_times(b, series);
+    return ok;
+}
+
+static bool measure(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
+                    struct ag_series *const *series, double *cpu, struct ag_error *err)
+{
+    bool software = compose_bench_info(b)->software;
+    if (!run_frames(b, lane, software ? 2 : WARM_UP_FRAMES, software || b->warm ? 0 : WARM_UP_NS,
+                    NULL, err)) {
+        return false;
+    }
+    b->warm = true;
+    double start = cpu_us();
+    bool ok = run_frames(b, lane, repeats, 0, series, err);
+    *cpu = (cpu_us() - start) / repeats;
+    return ok;
 }
 
 bool compose_bench_lane(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,

@@ -11,6 +11,7 @@ enum ag_mask_kind {
     AG_MASK_AUTOGAZE, AG_MASK_PATCH_DIFF, AG_MASK_CANVAS_DIFF, AG_MASK_COUNT
 };
 enum ag_backend { AG_BACKEND_AUTO, AG_BACKEND_VULKAN, AG_BACKEND_CPU };
+enum ag_compositor_choice { AG_COMPOSITOR_VULKAN, AG_COMPOSITOR_CPU };
 enum ag_latency { AG_LATENCY_AUTO, AG_LATENCY_SYNC, AG_LATENCY_ASYNC };
 enum ag_context_choice { AG_CHOOSE_CONTEXT_AUTO, AG_CHOOSE_CONTEXT_FRAMES, AG_CHOOSE_CONTEXT_CANVAS };
 enum ag_policy_choice {
@@ -66,6 +67,7 @@ struct ag_config {
     double blend_alpha, cell_scale;
     int keyframe_interval;       // 0: never
     int dispatch;                // enum ag_dispatch
+    int compositor;              // enum ag_compositor_choice
     const char *force_mask;      // NULL: none
     // picture
     struct ag_size window_size;

@@ -18,7 +18,8 @@ _Static_assert((int)COMPOSE_AUTO == (int)AG_DISPATCH_AUTO &&
                "shaders and host number the paths alike");
 
 // Hardware hides the latency of memory with many invocations, a software device pays for each.
-#define GROUP_SIZE 256
+// Large groups add fewer sums to the one total.
+#define GROUP_SIZE 512
 #define HARDWARE_ROWS 2
 #define SOFTWARE_ROWS 8
 #define MAX_GROUPS 32768 // on one axis

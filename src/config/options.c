@@ -64,6 +64,7 @@ static const struct option options[] = {
     { "output", CHOICE, AT(output), "NAME", "interframe", .choices = "interframe full-blend", .help = "what the output panel shows" },
     { "keyframe-interval", INTEGER, AT(keyframe_interval), "N", "0", 0, 1000000, .help = "update everything every N frames, 0 = never" },
     { "dispatch", CHOICE, AT(dispatch), "NAME", "auto", .choices = "auto sparse dense", .help = "how frames are composed; all give the same pictures, auto decides on the GPU" },
+    { "compositor", CHOICE, AT(compositor), "NAME", "vulkan", .choices = "vulkan cpu", .help = "cpu: planner and compositor in plain C, the slow reference with the same pictures" },
     { "force-mask", TEXT, AT(force_mask), "CASE", .help = "a fixed mask instead of the mask source: tiny-sparse, multiscale, coarse-dense, checkerboard-N, dense-grid-64, dense-grid-196, redundant-full-frame, empty, overlap, all-model-tokens, random-P%, full-frame" },
 
     { .help = "Picture" },

@@ -106,7 +106,7 @@ void collect_times(struct ag_pipeline *p)
     }
 }
 
-static uint32_t list_cells(const uint32_t *bits, uint32_t cells, uint32_t *out)
+uint32_t collect_cells(const uint32_t *bits, uint32_t cells, uint32_t *out)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w * 32 < cells; w++) {
@@ -130,15 +130,25 @@ static void read_repair(const struct ag_pipeline *p, const char *data, struct ag
     r->repair_limited = header.beyond > header.added;
 }
 
-static void read_metrics(const struct ag_pipeline *p, const char *data, struct ag_frame_report *r)
+static void read_metrics(const struct ag_pipeline *p, const struct slot *s,
+                         struct ag_frame_report *r)
 {
+    const char *data = s->readback->data;
     const struct ag_compose_stats *error = (const void *)(data + p->offsets.compose);
     const struct ag_canvas_stats *canvas = (const void *)(data + p->offsets.canvas);
     uint64_t pixels = (uint64_t)r->width * r->height;
+    uint64_t sum = (uint64_t)error->error_high << 32 | error->error_low;
     r->plan.path = error->path;
+    if (p->compose_cpu) { // what the reference says, but the plan that was recorded knows the list
+        r->plan.kept = s->plan.kept;
+        r->plan.pixels = s->plan.pixels;
+        memcpy(r->plan.per_grid, s->plan.per_grid, sizeof(r->plan.per_grid));
+        r->plan.path = r->keyframe ? AG_PATH_KEYFRAME : AG_PATH_DENSE;
+        sum = s->error;
+    }
     r->gaze_ratio = r->keyframe ? NAN : (double)r->plan.pixels / (double)pixels;
     if (r->has_psnr) {
-        r->psnr_db = ag_psnr_db((uint64_t)error->error_high << 32 | error->error_low, 3 * pixels);
+        r->psnr_db = ag_psnr_db(sum, 3 * pixels);
     }
     if (r->has_model_psnr) {
         // Padding is not part of the picture; it has no error.
@@ -199,7 +209,7 @@ static void collect(struct ag_pipeline *p, struct slot *s)
         read_repair(p, data, r);
     }
     r->cells = k->cells;
-    r->n_cells = list_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
+    r->n_cells = collect_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
     if (s->gpu_gaze) {
         r->gaze = gpu_gaze_decode(p->gpu_gaze, data + p->offsets.gaze, &k->gaze);
         r->has_gaze = true;
@@ -208,7 +218,7 @@ static void collect(struct ag_pipeline *p, struct slot *s)
     }
     r->tiles = k->gaze.tile;
     r->n_tiles = r->has_gaze ? p->tiling.tiles : 0;
-    read_metrics(p, data, r);
+    read_metrics(p, s, r);
     place_in_time(p, s, observed, r);
     if (s->source) {
         ag_ring_release(p->ring, s->source);
@@ -224,13 +234,7 @@ static void collect(struct ag_pipeline *p, struct slot *s)
 struct ag_plan_spans ag_pipeline_spans(const struct ag_pipeline *p,
                                        const struct ag_frame_report *r)
 {
-    struct ag_planner_setup setup = {
-        .width = r->width,
-        .height = r->height,
-        .layout = r->layout,
-        .geometry = p->live.geometry,
-        .cell_scale = (float)p->config.cell_scale,
-    };
+    struct ag_planner_setup setup = pipeline_plan_setup(p);
     struct ag_ref_plan plan;
     ag_ref_plan(&setup, r->cells, r->n_cells, &plan);
     struct ag_plan_spans spans = ag_ref_plan_spans(&plan, r->width, r->height, setup.cell_scale);

@@ -79,6 +79,7 @@ void ag_pipeline_destroy(struct ag_pipeline **pp)
     collect_destroy_reports(p);
     destroy_pictures(p);
     tiling_destroy(p);
+    compose_cpu_destroy(p);
     ag_preprocess_destroy(p->gpu, &p->preprocess);
     ag_planner_destroy(p->gpu, &p->planner);
     ag_compositor_destroy(p->gpu, &p->compositor);
@@ -111,18 +112,23 @@ static bool create_pictures(struct ag_pipeline *p, struct ag_error *err)
     return p->history && p->mask;
 }
 
-static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
+struct ag_planner_setup pipeline_plan_setup(const struct ag_pipeline *p)
 {
-    if (!inference_layout(p, &p->layout, err)) {
-        return false;
-    }
-    struct ag_planner_setup plan = {
+    return (struct ag_planner_setup){
         .width = p->width,
         .height = p->height,
         .layout = p->layout,
         .geometry = p->live.geometry,
         .cell_scale = (float)p->config.cell_scale,
     };
+}
+
+static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
+{
+    if (!inference_layout(p, &p->layout, err)) {
+        return false;
+    }
+    struct ag_planner_setup plan = pipeline_plan_setup(p);
     struct ag_canvas_setup canvas = {
         .side = p->side,
         .cols = p->tiling.cols,
@@ -139,7 +145,8 @@ static bool configure_stages(struct ag_pipeline *p, struct ag_error *err)
         canvas.span_height = p->height;
     }
     if (!ag_planner_configure(p->planner, &plan, err) ||
-        !ag_canvas_configure(p->painter, &canvas, err) || !inference_configure(p, err)) {
+        !ag_canvas_configure(p->painter, &canvas, err) || !inference_configure(p, err) ||
+        !compose_cpu_configure(p, err)) {
         return false;
     }
     collect_destroy_slots(p);
@@ -280,6 +287,7 @@ static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_
     };
     s->report.cpu_ns[AG_STAGE_SOURCE] = frame->source_ns;
     s->gpu_gaze = false;
+    s->reference_ns = 0;
     s->composed_value = UINT64_MAX; // whatever comes before it belongs to the frame
     s->done_ns = s->own_gpu_ns = s->own_queue_ns = 0;
     s->model_waits = false;
@@ -329,32 +337,44 @@ static uint32_t sparse_below(const struct ag_pipeline *p)
     return (uint32_t)(share * p->width * p->height);
 }
 
-static void record_compose(struct ag_pipeline *p, struct ag_cmd *cmd, struct slot *s,
-                           const struct ag_plan *plan)
+struct ag_compose_style pipeline_style(const struct ag_pipeline *p)
+{
+    return (struct ag_compose_style){
+        .style = p->live.style,
+        .output = p->live.output,
+        .palette = p->live.palette,
+        .blend_alpha = p->live.blend_alpha,
+        .psnr = p->live.psnr,
+        .dispatch = (enum ag_dispatch)p->live.dispatch,
+    };
+}
+
+// *cmd may be submitted and begun anew.
+static bool record_compose(struct ag_pipeline *p, struct ag_cmd **cmd, struct slot *s,
+                           const struct ag_plan *plan, struct ag_error *err)
 {
     unsigned now = p->composed & 1;
-    ag_compositor_record(p->compositor, cmd,
-                         &(struct ag_compose_job){
-                             .input = p->rgba[now],
-                             .history = p->history,
-                             .mask = p->mask,
-                             .mask_kept = true,
-                             .stats = s->stats,
-                             .stats_offset = 0,
-                             .plan = *plan,
-                             .style = {
-                                 .style = p->live.style,
-                                 .output = p->live.output,
-                                 .palette = p->live.palette,
-                                 .blend_alpha = p->live.blend_alpha,
-                                 .psnr = p->live.psnr,
-                                 .dispatch = (enum ag_dispatch)p->live.dispatch,
-                             },
-                             .sparse_below = sparse_below(p),
-                         });
-    if (p->inferable) {
-        ag_canvas_record(p->painter, cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);
+    if (p->compose_cpu) {
+        if (!compose_cpu_record(p, s, cmd, plan, err)) {
+            return false;
+        }
+    } else {
+        struct ag_compose_job job = {
+            .input = p->rgba[now],
+            .history = p->history,
+            .mask = p->mask,
+            .mask_kept = true,
+            .stats = s->stats,
+            .plan = *plan,
+            .style = pipeline_style(p),
+            .sparse_below = sparse_below(p),
+        };
+        ag_compositor_record(p->compositor, *cmd, &job);
     }
+    if (p->inferable) {
+        ag_canvas_record(p->painter, *cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);
+    }
+    return true;
 }
 
 // The block that comes back late: a few hundred bytes, a few kilobytes with the gaze.
@@ -405,14 +425,19 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
     }
     record_plan(p, cmd, s, has_mask ? &mask : NULL, &plan);
     ag_cmd_barrier(cmd); // composition and canvas both read the plan and do not touch each other
-    record_compose(p, cmd, s, &plan);
+    if (!record_compose(p, &cmd, s, &plan, err)) {
+        if (cmd) {
+            ag_cmd_submit(cmd, NULL);
+        }
+        return false;
+    }
     record_results(p, cmd, s, &plan);
     int64_t submit_ns = ag_now_ns();
     s->value = s->composed_value = ag_cmd_submit(cmd, err);
     int64_t model_ns = s->report.cpu_ns[AG_STAGE_HANDOFF] + s->report.cpu_ns[AG_STAGE_VISION] +
                        s->report.cpu_ns[AG_STAGE_PREFILL] + s->report.cpu_ns[AG_STAGE_DECODE];
     s->report.cpu_ns[AG_STAGE_RECORD] =
-        AG_MAX(submit_ns - taken_ns - (s->model_waits ? model_ns : 0), 0);
+        AG_MAX(submit_ns - taken_ns - (s->model_waits ? model_ns : 0) - s->reference_ns, 0);
     return s->value != 0 && inference_follow(p, s, err);
 }
 

@@ -27,6 +27,9 @@ struct slot {
     struct ag_buffer *stats;         // device: error sums
     struct ag_buffer *host_cells;    // UPLOAD: count, cells; forced masks and the CPU back end
     struct ag_frame_report report;   // what the host knows
+    int64_t reference_ns;            // `--compositor cpu`: what it took, its wait included
+    uint64_t error;                  // ... its error sum
+    struct ag_plan_stats plan;       // ... and plan
     bool gpu_gaze;                   // readback holds a results block
     bool repair;                     // ... and the list of repaired cells
     struct gaze_set gaze;            // CPU back end: its gaze
@@ -71,6 +74,7 @@ struct ag_pipeline {
     struct ag_planner *planner;
     struct ag_compositor *compositor;
     struct ag_canvas *painter;
+    struct compose_cpu *compose_cpu;
     struct ag_patch_diff *patch_diff;
     struct ag_cell_errors *canvas_diff, *repair;
     uint32_t repair_first;           // number of the first cell that repair can add
@@ -198,7 +202,14 @@ float inference_threshold(const struct ag_config *config, const struct ag_model 
 bool tiling_configure(struct ag_pipeline *p, struct ag_error *err); // mode or picture size changed
 void tiling_destroy(struct ag_pipeline *p);
 
+// compose_cpu.c: `--compositor cpu`, else p->compose_cpu is NULL.
+bool compose_cpu_configure(struct ag_pipeline *p, struct ag_error *err);
+void compose_cpu_destroy(struct ag_pipeline *p);
+bool compose_cpu_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
+                        const struct ag_plan *plan, struct ag_error *err);
+
 // collect.c: from a finished slot to a report.
+uint32_t collect_cells(const uint32_t *bits, uint32_t cells, uint32_t *out); // of a bitmap
 void collect_layout(struct ag_pipeline *p); // offsets for the current layout and model
 bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err);
 void collect_destroy_slots(struct ag_pipeline *p);
@@ -208,6 +219,8 @@ void collect_poll(struct ag_pipeline *p); // whatever is done, without waiting
 bool collect_wait(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
 
 // pipeline.c
+struct ag_planner_setup pipeline_plan_setup(const struct ag_pipeline *p);
+struct ag_compose_style pipeline_style(const struct ag_pipeline *p);
 bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
                         struct ag_error *err);
 
