@@ -1,5 +1,7 @@
 ag_test(pipeline LABELS gpu)
 target_link_libraries(test_pipeline PRIVATE autogaze)
+ag_test(composition LABELS gpu)
+target_link_libraries(test_composition PRIVATE autogaze)
 ag_test(closed_loop LABELS gpu)
 target_link_libraries(test_closed_loop PRIVATE autogaze)
 

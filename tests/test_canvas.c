@@ -100,7 +100,7 @@ static struct ag_buffer *planes_buffer(struct stages *s, const float *planes, ui
     return b;
 }
 
-// `canvas` in and out. Returns the error.
+// `canvas` in and out. Returns the error. Painting without it paints the same.
 static float run_canvas(struct stages *s, const struct test_plan_case *c,
                         struct ag_canvas_setup setup, bool keyframe, const float *input,
                         float *canvas)
@@ -114,6 +114,7 @@ static float run_canvas(struct stages *s, const struct test_plan_case *c,
     struct ag_buffer *list = test_gpu_buffer(s->gpu, words, sizeof(words), "list");
     struct ag_buffer *in = planes_buffer(s, input, side, INPUT_PAD, "input");
     struct ag_buffer *out = planes_buffer(s, canvas, side, CANVAS_PAD, "canvas");
+    struct ag_buffer *bare = planes_buffer(s, canvas, side, CANVAS_PAD, "bare canvas");
     struct ag_buffer *stats = test_gpu_buffer(s->gpu, NULL, 64, "stats");
     struct ag_mask mask = { .cells = list, .offset = 4, .count = list, .max_cells = 256 };
     struct ag_plan plan;
@@ -122,14 +123,20 @@ static float run_canvas(struct stages *s, const struct test_plan_case *c,
     ag_cmd_barrier(cmd);
     ag_canvas_record(s->canvas, cmd, &plan, in, 4 * INPUT_PAD, out, 4 * CANVAS_PAD, stats,
                      4 * STATS_PAD);
+    ag_cmd_barrier(cmd);
+    ag_canvas_record(s->canvas, cmd, &plan, in, 4 * INPUT_PAD, bare, 4 * CANVAS_PAD, NULL, 0);
     test_gpu_finish(s->gpu, cmd);
     float errors[16];
     uint64_t bytes = 12ull * MAX_TILES * side * side;
-    uint8_t *all = ag_alloc(bytes + 4 * CANVAS_PAD);
+    uint8_t *all = ag_alloc(bytes + 4 * CANVAS_PAD), *same = ag_alloc(bytes + 4 * CANVAS_PAD);
+    test_gpu_read(s->gpu, bare, same, bytes + 4 * CANVAS_PAD);
     test_gpu_read(s->gpu, stats, errors, sizeof(errors));
     test_gpu_read(s->gpu, out, all, bytes + 4 * CANVAS_PAD);
     memcpy(canvas, all + 4 * CANVAS_PAD, bytes);
+    assert_memory_equal(all, same, bytes + 4 * CANVAS_PAD);
+    ag_free(same);
     ag_free(all);
+    ag_buffer_destroy(s->gpu, &bare);
     ag_buffer_destroy(s->gpu, &list);
     ag_buffer_destroy(s->gpu, &in);
     ag_buffer_destroy(s->gpu, &out);

@@ -71,7 +71,7 @@ struct ag_canvas *ag_canvas_create(struct ag_gpu *gpu, struct ag_error *err);
 void ag_canvas_destroy(struct ag_gpu *gpu, struct ag_canvas **c);
 bool ag_canvas_configure(struct ag_canvas *c, const struct ag_canvas_setup *setup,
                          struct ag_error *err);
-// stats: struct ag_canvas_stats at stats_offset. The MSE is error / (3*S*S*tiles).
+// stats: struct ag_canvas_stats at stats_offset; NULL: not wanted, no work for it. The MSE is error / (3*S*S*tiles).
 struct ag_canvas_stats {
     float error;                    // fixed summation order: the same on every run
 };

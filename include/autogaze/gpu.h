@@ -69,6 +69,7 @@ uint64_t ag_gpu_available_bytes(const struct ag_gpu *gpu);
 struct ag_gpu_counters {      // since creation; tests and the summary read differences
     uint64_t validation_messages; // warnings and errors of the validation layers
     uint64_t submits;
+    uint64_t dispatches;          // recorded
     uint64_t host_waits;      // calls that really blocked for the GPU
     uint64_t host_wait_ns;
     uint64_t idle_waits;      // vkDeviceWaitIdle

@@ -9,6 +9,7 @@
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in; // a power of two
 
 layout(constant_id = 1) const uint PIXELS = 1; // of an invocation
+layout(constant_id = 2) const uint ERROR = 1; // 0: no error is asked for
 
 layout(push_constant, std430) uniform Push { paint_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer Input { float source[]; };
@@ -59,7 +60,7 @@ float paint(uint pixel)
         float value = source[args.input_at + c * plane + at];
         if (painted) {
             canvas[args.canvas_at + c * plane + at] = value;
-        } else {
+        } else if (ERROR != 0) {
             float d = (canvas[args.canvas_at + c * plane + at] - value) * args.rgb[c];
             sum += d * d;
         }
@@ -75,6 +76,9 @@ void main()
     for (uint i = 0; i < PIXELS; i++) {
         uint at = first + i * gl_WorkGroupSize.x;
         sum += at < n_pixels ? paint(at) : 0.0;
+    }
+    if (ERROR == 0) {
+        return;
     }
     sums[lane] = sum;
     for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {

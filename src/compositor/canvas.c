@@ -15,7 +15,7 @@ AG_SHADERS(compositor);
 
 struct ag_canvas {
     struct ag_gpu *gpu;
-    struct ag_kernel *paint, *sum;
+    struct ag_kernel *paint[2], *sum; // without and with the error
     struct ag_canvas_setup setup;
     uint32_t group, pixels;    // see above
     uint32_t n_grids;          // of the drawn layout
@@ -30,12 +30,18 @@ struct ag_canvas *ag_canvas_create(struct ag_gpu *gpu, struct ag_error *err)
     bool software = ag_gpu_get_info(gpu)->software;
     c->group = software ? SOFTWARE_GROUP_SIZE : GROUP_SIZE;
     c->pixels = software ? SOFTWARE_PIXELS : 1;
-    struct ag_kernel_params paint = { &ag_shaders_compositor, "paint",
-                                      AG_CONSTANTS(c->group, c->pixels) };
     struct ag_kernel_params sum = { &ag_shaders_compositor, "paint_sum", AG_CONSTANTS(c->group) };
-    c->paint = ag_kernel_create(gpu, &paint, err);
+    for (uint32_t error = 0; error < 2; error++) {
+        struct ag_kernel_params paint = { &ag_shaders_compositor, "paint",
+                                          AG_CONSTANTS(c->group, c->pixels, error) };
+        c->paint[error] = ag_kernel_create(gpu, &paint, err);
+        if (!c->paint[error]) {
+            ag_canvas_destroy(gpu, &c);
+            return NULL;
+        }
+    }
     c->sum = ag_kernel_create(gpu, &sum, err);
-    if (!c->paint || !c->sum) {
+    if (!c->sum) {
         ag_canvas_destroy(gpu, &c);
     }
     return c;
@@ -55,7 +61,8 @@ void ag_canvas_destroy(struct ag_gpu *gpu, struct ag_canvas **canvas)
     }
     destroy_tables(c);
     ag_kernel_destroy(gpu, &c->sum);
-    ag_kernel_destroy(gpu, &c->paint);
+    ag_kernel_destroy(gpu, &c->paint[0]);
+    ag_kernel_destroy(gpu, &c->paint[1]);
     ag_free(c);
     *canvas = NULL;
 }
@@ -168,11 +175,13 @@ void ag_canvas_record(struct ag_canvas *c, struct ag_cmd *cmd, const struct ag_p
     }
     struct paint_sum_args sum = { .n = groups_of(c), .error_at = (uint32_t)(stats_offset / 4) };
     ag_cmd_stage_begin(cmd, AG_STAGE_PAINT);
-    ag_dispatch(cmd, c->paint,
+    ag_dispatch(cmd, c->paint[stats != NULL],
                 AG_BIND({ input }, { canvas }, { plan->grids }, { plan->kept }, { c->centres },
                         { c->partial }),
                 &args, sizeof(args), sum.n, 1, 1);
-    ag_cmd_barrier(cmd);
-    ag_dispatch(cmd, c->sum, AG_BIND({ c->partial }, { stats }), &sum, sizeof(sum), 1, 1, 1);
+    if (stats) {
+        ag_cmd_barrier(cmd);
+        ag_dispatch(cmd, c->sum, AG_BIND({ c->partial }, { stats }), &sum, sizeof(sum), 1, 1, 1);
+    }
     ag_cmd_stage_end(cmd);
 }

@@ -307,6 +307,7 @@ void ag_dispatch(struct ag_cmd *cmd, const struct ag_kernel *kernel,
 {
     if (bind(cmd, kernel, bindings, n_bindings, push, push_bytes)) {
         vkCmdDispatch(cmd->buffer, x, y, z);
+    cmd->gpu->counters.dispatches++;
     }
 }
 
@@ -317,6 +318,7 @@ void ag_dispatch_indirect(struct ag_cmd *cmd, const struct ag_kernel *kernel,
     assert(offset % 4 == 0 && ag_vk_inside(args, offset, sizeof(VkDispatchIndirectCommand)));
     if (bind(cmd, kernel, bindings, n_bindings, push, push_bytes)) {
         vkCmdDispatchIndirect(cmd->buffer, ag_vk_buffer(args), offset);
+    cmd->gpu->counters.dispatches++;
     }
 }
 

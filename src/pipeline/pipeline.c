@@ -372,7 +372,8 @@ static bool record_compose(struct ag_pipeline *p, struct ag_cmd **cmd, struct sl
         ag_compositor_record(p->compositor, *cmd, &job);
     }
     if (p->inferable) {
-        ag_canvas_record(p->painter, *cmd, plan, p->input[now], 0, p->canvas, 0, s->stats, 256);
+        ag_canvas_record(p->painter, *cmd, plan, p->input[now], 0, p->canvas, 0,
+                         p->live.psnr ? s->stats : NULL, 256);
     }
     return true;
 }
