@@ -105,6 +105,27 @@ png = open('out/deep/s.png', 'rb').read()
 assert struct.unpack('>II', png[16:24]) == (3 * 64, 36)
 P
 
+expect 0 'limit of 3 reached in' --headless --quiet --source synthetic-pan --synthetic-size 320x180 \
+    --frames 4 --mask-source patch-diff --repair 33 --repair-cells 3 --trace r.jsonl --perf-summary r.json
+expect 0 'chunks begun' --headless --quiet --source synthetic-pan --synthetic-size 64x36 --frames 9 \
+    --model "$source/fixtures/tiny" --frames-per-clip 3 --trace chunks.jsonl --perf-summary chunks.json
+python3 - <<'P' || failed=1
+import json
+rows = [json.loads(l) for l in open('r.jsonl')]
+assert 'repaired' not in rows[0] and rows[0]['keyframe'], rows[0]
+for r in rows[1:]:
+    assert r['chosen'] + len(r['repaired']) == len(r['cells']) == r['selected'], r
+    assert set(r['repaired']) <= {c['id'] for c in r['cells']}, r
+    assert r['psnr_db'] >= 33 or r['repair_limited'] and len(r['repaired']) == 3, r
+m = json.load(open('r.json'))['mask']
+assert m['repair_db'] == 33 and m['repair_cells'] == 3, m
+assert m['repair_limited_frames'] == sum(r['repair_limited'] for r in rows[1:]) > 0, m
+assert m['repaired_cells']['samples'] == 3, m
+starts = [json.loads(l)['chunk_start'] for l in open('chunks.jsonl')]
+assert [i for i, s in enumerate(starts) if s] == [0, 3, 6], starts
+assert json.load(open('chunks.json'))['mask']['chunk_starts'] == sum(starts), starts
+P
+
 # ---- a run to the end of a video, and one that is interrupted ----
 expect 0 '20 measured' --headless --quiet clip.mp4
 "$viewer" --headless --quiet --source synthetic-pan --synthetic-size 320x180 \

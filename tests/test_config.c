@@ -75,6 +75,10 @@ static void mistakes(void **state)
         { { "--task-loss", "high" }, "not a number, off or model" },
         { { "--source", "video" }, "needs a file" },
         { { "--model=" }, "needs NAME" },
+        { { "--repair", "121" }, "not a number from 0 to 120 or off" },
+        { { "--repair", "on" }, "or off" },
+        { { "--repair-cells", "197" }, "from 0 to 196" },
+        { { "--quality-db", "off" }, "not a number" }, // --task-loss off says that
     };
     for (size_t i = 0; i < AG_COUNT(cases); i++) {
         struct ag_config c;
@@ -91,6 +95,10 @@ static void mistakes(void **state)
     struct ag_error err = { 0 };
     assert_false(PARSE(&c, &err, "--quality-db", "30", "--task-loss", "0.1"));
     assert_non_null(strstr(err.text, "same threshold"));
+    err = (struct ag_error){ 0 };
+    assert_false(PARSE(&c, &err, "--repair", "33", "--cell-scale", "0.9"));
+    assert_non_null(strstr(err.text, "--cell-scale"));
+    assert_true(PARSE(&c, &err, "--repair", "off", "--cell-scale", "0.9") && isnan(c.repair_db));
 }
 
 // Every option that takes a value comes back from describe as it was typed.
@@ -102,13 +110,15 @@ static void described(void **state)
                       "--loop", "--no-psnr"));
     const char *name;
     char value[512];
-    int seen = 0;
+    int seen = 0, off = 0;
     for (int i = 0; ag_config_describe(&c, i, &name, value, sizeof(value)); i++) {
+        off += strcmp(name, "repair") == 0 && strcmp(value, "off") == 0;
         seen += strcmp(name, "source") == 0 && strcmp(value, "synthetic-noise") == 0;
         seen += strcmp(name, "mask-style") == 0 && strcmp(value, "overlay") == 0;
         seen += strcmp(name, "loop") == 0 && strcmp(value, "yes") == 0;
         seen += strcmp(name, "psnr") == 0 && strcmp(value, "no") == 0;
     }
+    assert_int_equal(off, 1);
     assert_int_equal(seen, 4);
 }
 

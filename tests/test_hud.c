@@ -343,6 +343,36 @@ static void dominant_stage_is_marked(void **state)
     }
 }
 
+// Repaired cells stand behind the tokens, a warning when the limit was reached; a chunk that began
+// since the last update is named in gold. On the compact and the gaze page.
+static void repair_and_chunks_are_marked(void **state)
+{
+    struct fixture *f = *state;
+    static const enum ag_hud_page pages[] = { AG_HUD_COMPACT, AG_HUD_GAZE };
+    f->t.run.gpu.software = false;
+    f->t.run.dropped = 0;
+    for (uint32_t i = 0; i < AG_COUNT(pages); i++) {
+        ag_hud_set_page(f->hud, pages[i]);
+        uint32_t warn[3], gold[2];
+        for (int k = 0; k < 3; k++) {
+            f->t.report.repair = k > 0;
+            f->t.report.repair_limited = k > 1;
+            f->t.report.plan.repaired = 24;
+            f->t.stats.chunk_starts += k == 1;
+            ag_hud_update(f->hud, &f->t.data);
+            uint32_t *pixels = picture(f);
+            warn[k] = letters(f, pixels, &f->view.hud, AG_COLOR_WARN, AG_COLOR_CARD);
+            if (k < 2) {
+                gold[k] = letters(f, pixels, &f->view.hud, AG_COLOR_GOLD, AG_COLOR_CARD);
+            }
+            ag_free(pixels);
+        }
+        assert_int_equal(warn[0], warn[1]); // within the limit it is no warning
+        assert_true(warn[2] > warn[1] + 20);
+        assert_true(gold[1] > gold[0] + 20);
+    }
+}
+
 // Every key has its row, in gold, inside of the box in the middle.
 static void help_is_readable(void **state)
 {
@@ -637,6 +667,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(backdrop_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(software_is_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(dominant_stage_is_marked, setup, teardown),
+        cmocka_unit_test_setup_teardown(repair_and_chunks_are_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(help_is_readable, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_fade_and_errors_stay, setup, teardown),
         cmocka_unit_test(numbers_have_their_width),
