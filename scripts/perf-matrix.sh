@@ -64,6 +64,10 @@ for size in 1280x720:720p 1920x1080:1080p; do
     add "pan-$p-autogaze-frames" --source synthetic-pan $at --temporal-context frames
     add "local-motion-$p-autogaze-28db" --source synthetic-local-motion $at --quality-db 28
     add "local-motion-$p-autogaze-full-budget" --source synthetic-local-motion $at --task-loss off
+    if has --repair; then
+        add "pan-$p-autogaze-repair" --source synthetic-pan $at --repair 33
+        add "pan-$p-patch-diff-repair" --source synthetic-pan $at --mask-source patch-diff --repair 33
+    fi
     add "pan-threshold0-$p" --source synthetic-pan $at --mask-source patch-diff --patch-diff-threshold 0
     for mask in empty tiny-sparse multiscale dense-grid-64 redundant-full-frame; do
         for geometry in native deduplicated effective; do
