@@ -405,6 +405,37 @@ static void help_is_readable(void **state)
     ag_free(pixels);
 }
 
+// Many keys with long texts: two columns, nothing beyond the window's edges.
+static void help_fits(void **state)
+{
+    struct fixture *f = *state;
+    struct ag_error err = { 0 };
+    static struct ag_hud_key keys[32];
+    for (uint32_t i = 0; i < AG_COUNT(keys); i++) {
+        keys[i] = (struct ag_hud_key){ "Left Right",
+                                       i % 3 ? "short" : "a text as nobody should write it into a "
+                                                         "help, much too long for a small window" };
+    }
+    struct ag_hud *own = f->hud;
+    f->hud = ag_hud_create(NULL, f->gpu,
+                           &(struct ag_hud_params){ .keys = keys, .n_keys = AG_COUNT(keys) }, &err);
+    TEST_OK(f->hud, err);
+    ag_hud_show_help(f->hud, true);
+    ag_presenter_resize(f->presenter, 640, 400);
+    uint32_t *pixels = picture(f);
+    struct ag_rect left = { 0, 0, 6, 400 }, right = { 634, 0, 6, 400 };
+    struct ag_rect halves[2] = { { 0, 0, 320, 400 }, { 320, 0, 320, 400 } };
+    assert_int_equal(letters(f, pixels, &left, AG_COLOR_GOLD, AG_COLOR_CARD), 0);
+    assert_int_equal(letters(f, pixels, &right, AG_COLOR_TEXT, AG_COLOR_CARD), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(letters(f, pixels, &halves[i], AG_COLOR_GOLD, AG_COLOR_CARD) > 1000);
+        assert_true(letters(f, pixels, &halves[i], AG_COLOR_TEXT, AG_COLOR_CARD) > 1000);
+    }
+    ag_free(pixels);
+    ag_hud_destroy(&f->hud);
+    f->hud = own;
+}
+
 static void notices_fade_and_errors_stay(void **state)
 {
     struct fixture *f = *state;
@@ -669,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(dominant_stage_is_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(repair_and_chunks_are_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(help_is_readable, setup, teardown),
+        cmocka_unit_test_setup_teardown(help_fits, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_fade_and_errors_stay, setup, teardown),
         cmocka_unit_test(numbers_have_their_width),
         cmocka_unit_test_setup_teardown(text_does_not_jump, setup, teardown),

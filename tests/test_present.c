@@ -112,6 +112,70 @@ static void growing_takes_the_nearest_pixel(void **state)
     ag_buffer_destroy(f->gpu, &buffer);
 }
 
+// A part of the picture, grown eight times, and only some of the rectangle.
+static void a_part_is_enlarged(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t *source;
+    struct ag_buffer *buffer = noise(f, 61 * 47, &source);
+    struct ag_picture_panel panel = {
+        buffer, 61, 47, { 3, 5, 80, 64 }, .part = { 20.5, 11.25, 10, 8 }, .only = { 0, 20, 40, 90 }
+    };
+    uint32_t *out = draw(f, 100, 90, &panel, 1);
+    for (int32_t y = 0; y < 90; y++) {
+        for (int32_t x = 0; x < 100; x++) {
+            bool inside = x >= 3 && x < 40 && y >= 20 && y < 69;
+            uint32_t sx = (uint32_t)(20.5 + (x - 3 + 0.5) / 8);
+            uint32_t sy = (uint32_t)(11.25 + (y - 5 + 0.5) / 8);
+            assert_int_equal(out[y * 100 + x], inside ? source[sy * 61 + sx] : BACKGROUND);
+        }
+    }
+    ag_free(out);
+    ag_free(source);
+    ag_buffer_destroy(f->gpu, &buffer);
+}
+
+// Black where two pictures are alike, white from 64 levels on, brighter all the way in between.
+static void differences_are_heat(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t a[80], b[80];
+    for (uint32_t i = 0; i < AG_COUNT(a); i++) {
+        a[i] = rgba(100, 150, 90, 255);
+        b[i] = i % 3 == 0 ? rgba(100 + i, 150, 90, 255)
+               : i % 3 == 1 ? rgba(100, 150 - i, 90, 0) : rgba(100, 150, 90 + i, 7);
+    }
+    struct ag_buffer *one = test_gpu_buffer(f->gpu, a, sizeof(a), "one");
+    struct ag_buffer *two = test_gpu_buffer(f->gpu, b, sizeof(b), "two");
+    struct ag_picture_panel panel = { one, 80, 1, { 0, 0, 80, 1 }, .other = two };
+    uint32_t *out = draw(f, 80, 1, &panel, 1);
+    double last = -1;
+    assert_int_equal(out[0], BLACK);
+    for (uint32_t i = 0; i < 80; i++) {
+        double light = 0.2126 * (out[i] & 255) + 0.7152 * (out[i] >> 8 & 255) +
+                       0.0722 * (out[i] >> 16 & 255);
+        assert_true(i >= 64 || light > last);
+        assert_true(i < 64 || out[i] == 0xffffffffu);
+        last = light;
+    }
+    ag_free(out);
+    // Shrunk it is the mean of the differences, not the difference of the means, which is none here.
+    for (uint32_t i = 0; i < AG_COUNT(a); i++) {
+        b[i] = rgba(100 + (i % 2 ? 20 : -20), 150, 90, 255);
+    }
+    struct ag_buffer *three = test_gpu_buffer(f->gpu, b, sizeof(b), "three");
+    struct ag_picture_panel half = { one, 80, 1, { 0, 0, 40, 1 }, .other = three };
+    uint32_t *mean = draw(f, 40, 1, &half, 1);
+    struct ag_picture_panel full = { one, 80, 1, { 0, 0, 80, 1 }, .other = three };
+    uint32_t *single = draw(f, 80, 1, &full, 1);
+    assert_near(mean[20], single[40], 1);
+    ag_free(mean);
+    ag_free(single);
+    ag_buffer_destroy(f->gpu, &one);
+    ag_buffer_destroy(f->gpu, &two);
+    ag_buffer_destroy(f->gpu, &three);
+}
+
 // The exact mean over fractional footprints, in double precision.
 static double mean(const uint32_t *source, uint32_t sw, uint32_t sh, double x0, double x1,
                    double y0, double y1, int channel)
@@ -283,6 +347,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(same_size_is_exact, setup, teardown),
         cmocka_unit_test_setup_teardown(growing_takes_the_nearest_pixel, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinking_weighs_by_area, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_part_is_enlarged, setup, teardown),
+        cmocka_unit_test_setup_teardown(differences_are_heat, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinking_far_keeps_the_mean, setup, teardown),
         cmocka_unit_test_setup_teardown(transparent_pixels_show_the_background, setup, teardown),
         cmocka_unit_test_setup_teardown(srgb_targets_show_the_same, setup, teardown),

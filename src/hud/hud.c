@@ -468,26 +468,60 @@ static void draw_notice(struct ag_hud *hud, const struct notice *n, int64_t now_
                foot, strlen(foot));
 }
 
+// Columns of `keys` in a column of the help, and how wide it is with its texts.
+struct help_column {
+    uint32_t first, n;
+    int32_t keys, width;     // characters
+};
+
+static struct help_column help_column(const struct ag_hud_key *keys, uint32_t first, uint32_t n)
+{
+    struct help_column c = { .first = first, .n = n };
+    int32_t texts = 0;
+    for (uint32_t i = first; i < first + n; i++) {
+        c.keys = AG_MAX(c.keys, (int32_t)ag_text_columns(keys[i].key));
+        texts = AG_MAX(texts, (int32_t)ag_text_columns(keys[i].help));
+    }
+    c.width = c.keys + 2 + texts;
+    return c;
+}
+
+static void draw_help_column(struct ag_hud *hud, const struct help_column *c, int32_t x, int32_t y)
+{
+    const struct ag_metrics *m = &hud->items.m;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct ag_hud_key *k = &hud->params.keys[c->first + i];
+        float top = (float)(y + (int32_t)i * m->line);
+        bool cut;
+        size_t room = (size_t)AG_MAX(c->width - c->keys - 2, 0);
+        size_t bytes = ag_text_prefix(k->help, room, &cut);
+        ag_ui_text(hud->ui, AG_FONT_BODY, (float)x, top, AG_COLOR_GOLD, k->key, strlen(k->key));
+        ag_ui_text(hud->ui, AG_FONT_BODY, (float)(x + (c->keys + 2) * m->cell), top,
+                   AG_COLOR_TEXT, k->help, bytes);
+    }
+}
+
+// In one column, or in two where the window is too low for one. Where it is too narrow for that,
+// too, texts lose their ends.
 static void draw_help(struct ag_hud *hud)
 {
     const struct ag_metrics *m = &hud->items.m;
     const struct ag_view *view = &hud->layout.view;
-    const struct ag_hud_key *keys = hud->params.keys;
     uint32_t n = hud->params.n_keys;
-    size_t key_columns = 0, help_columns = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        key_columns = AG_MAX(key_columns, ag_text_columns(keys[i].key));
-        help_columns = AG_MAX(help_columns, ag_text_columns(keys[i].help));
-    }
-    // One column of keys, or two where the window is too low for one.
-    int32_t column = (int32_t)(key_columns + help_columns + 3) * m->cell;
-    bool two = (int32_t)(n + 3) * m->line + 4 * m->pad > (int32_t)view->height;
+    int32_t room = (int32_t)view->height - 2 * m->line - 4 * m->pad;
+    bool two = (int32_t)n * m->line > room;
     uint32_t rows = two ? (n + 1) / 2 : n;
-    int32_t width = (two ? 2 * column + 2 * m->cell : column) + 4 * m->pad;
-    int32_t height = (int32_t)(rows + 2) * m->line + 4 * m->pad;
-    int32_t x = ((int32_t)view->width - width) / 2, y = ((int32_t)view->height - height) / 2;
-    x = AG_MAX(x, 0);
-    y = AG_MAX(y, 0);
+    struct help_column columns[2] = { help_column(hud->params.keys, 0, rows),
+                                      help_column(hud->params.keys, rows, n - rows) };
+    int32_t gap = two ? 3 : 0, most = ((int32_t)view->width - 4 * m->pad) / m->cell;
+    int32_t over = columns[0].width + gap + columns[1].width - (two ? 0 : 2) - most;
+    for (; over > 0; over--) {
+        columns[columns[1].width > columns[0].width].width--;
+    }
+    int32_t width = (columns[0].width + (two ? gap + columns[1].width : 0)) * m->cell + 4 * m->pad;
+    int32_t height = (int32_t)(rows + 1) * m->line + m->line / 2 + 4 * m->pad;
+    int32_t x = AG_MAX(((int32_t)view->width - width) / 2, 0);
+    int32_t y = AG_MAX(((int32_t)view->height - height) / 2, 0);
     ag_ui_fill(hud->ui, 0, 0, (float)view->width, (float)view->height, 0,
                AG_ALPHA(AG_COLOR_BACK, 190));
     ag_ui_fill(hud->ui, (float)x, (float)y, (float)width, (float)height, 6, AG_COLOR_CARD);
@@ -495,13 +529,10 @@ static void draw_help(struct ag_hud *hud)
     x += 2 * m->pad;
     y += 2 * m->pad;
     ag_ui_text(hud->ui, AG_FONT_BODY, (float)x, (float)y, AG_COLOR_LABEL, "KEYS", 4);
-    for (uint32_t i = 0; i < n; i++) {
-        float left = (float)(x + (int32_t)(i / rows) * (column + 2 * m->cell));
-        float top = floorf((float)y + (1.5f + (float)(i % rows)) * (float)m->line);
-        ag_ui_text(hud->ui, AG_FONT_BODY, left, top, AG_COLOR_GOLD, keys[i].key,
-                   strlen(keys[i].key));
-        ag_ui_text(hud->ui, AG_FONT_BODY, left + (float)((int32_t)(key_columns + 3) * m->cell), top,
-                   AG_COLOR_TEXT, keys[i].help, strlen(keys[i].help));
+    y += m->line + m->line / 2;
+    draw_help_column(hud, &columns[0], x, y);
+    if (two) {
+        draw_help_column(hud, &columns[1], x + (columns[0].width + gap) * m->cell, y);
     }
 }
 
