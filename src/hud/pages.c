@@ -692,20 +692,26 @@ static void draw_labels(struct pen *p, const struct ag_view *view)
         [AG_CONTENT_WIPE] = { "Input | Output", size },
     };
     for (uint32_t i = 0; i < view->n_panels && view->label[i].height > 0; i++) {
-        label(p, &view->label[i], labels[view->content[i]].name, labels[view->content[i]].detail);
+        const char *rest = labels[view->content[i]].detail;
+        char detail[AG_ITEM_CHARS];
+        if (d->d.zoom > 1) {
+            snprintf(detail, sizeof(detail), "zoom %.1f · %s", d->d.zoom, rest);
+        }
+        label(p, &view->label[i], labels[view->content[i]].name, d->d.zoom > 1 ? detail : rest);
     }
 }
 
-static void draw_recording(struct pen *p, float column)
+// In the place of the hint: "REC 00:12.3 -0042", the frames that are missing.
+static void draw_recording(struct pen *p)
 {
     const struct ag_hud_data *d = &p->data->d;
     char clock[AG_NUMBER_CHARS], s[AG_ITEM_CHARS];
     ag_format_clock(clock, d->recorded_ns);
-    snprintf(s, sizeof(s), "REC %s", clock);
-    text(p, column, 0, AG_COLOR_BAD, s);
+    snprintf(s, sizeof(s), "REC %s %5s", clock, "");
+    text_right(p, 0, AG_COLOR_BAD, s);
     if (d->recorded_drops) {
-        snprintf(s, sizeof(s), "%" PRIu64 " left out", d->recorded_drops);
-        text(p, column + 14, 0, AG_COLOR_WARN, s);
+        snprintf(s, sizeof(s), "-%04" PRIu64, AG_MIN(d->recorded_drops, (uint64_t)9999));
+        text_right(p, 0, AG_COLOR_WARN, s);
     }
 }
 
@@ -737,19 +743,17 @@ static void draw_status(struct pen *p, const struct ag_view *view, bool has_help
         ag_format_clock(duration, d->d.duration_ns);
     }
     const char *hint = has_help ? "H page   ? help" : "";
-    char s[AG_ITEM_CHARS], zoom[24] = "";
-    if (d->d.zoom > 1) {
-        snprintf(zoom, sizeof(zoom), "   zoom %.1f", d->d.zoom);
-    }
-    snprintf(s, sizeof(s), "%s%s%s   frame %" PRIu64 "%s%s", clock, duration[0] ? " / " : "",
-             duration, d->d.frame_id, d->d.paused ? "   paused" : d->d.ended ? "   end" : "", zoom);
+    char s[AG_ITEM_CHARS];
+    snprintf(s, sizeof(s), "%s%s%s   frame %" PRIu64 "%s", clock, duration[0] ? " / " : "",
+             duration, d->d.frame_id, d->d.paused ? "   paused" : d->d.ended ? "   end" : "");
     here.width -= (float)(ag_text_columns(hint) + 2) * p->cell;
     text(&here, 2, 0, AG_COLOR_LABEL, s);
-    if (d->d.recording) {
-        draw_recording(&here, 2 + (float)ag_text_columns(s) + 3);
-    }
     here.width = (float)r->width;
-    text_right(&here, 0, AG_COLOR_FAINT, hint);
+    if (d->d.recording) {
+        draw_recording(&here);
+    } else {
+        text_right(&here, 0, AG_COLOR_FAINT, hint);
+    }
 }
 
 static void (*const cards[AG_BLOCK_KINDS])(struct pen *p) = {
