@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "autogaze/planner.h"
 #include "autogaze/tiles.h"
 
 static const struct ag_model_config official = {
@@ -57,6 +58,7 @@ static void every_cell_once(void **state)
     struct ag_layout l;
     ag_tiling_make(AG_MODE_TILED, 1920, 1080, 224, &t);
     assert_true(ag_tiling_layout(&t, &official, &l));
+    assert_int_equal(ag_layout_tiles(&l), 45);
     memset(seen, 0, sizeof(seen));
     for (uint32_t tile = 0; tile < t.tiles; tile++) {
         for (uint32_t id = 0; id < official.cells; id++) {
@@ -73,6 +75,54 @@ static void every_cell_once(void **state)
     assert_true(ag_tiling_layout(&t, &official, &l));
     for (id = 0; id < official.cells; id++) {
         assert_int_equal(ag_tiling_cell(&t, &official, &l, 0, id), id);
+    }
+}
+
+// tiled-full: a cell is its canvas square cut off at the frame, exactly; the squares of a grid
+// partition the frame; what is left of none is no cell. tiled: the canvas square, scaled.
+static void rectangles(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[][2] = { { 1920, 1080 }, { 1280, 720 }, { 720, 1280 }, { 100, 60 },
+                                         { 449, 225 } };
+    for (size_t i = 0; i < AG_COUNT(sizes); i++) {
+        uint32_t width = sizes[i][0], height = sizes[i][1];
+        struct ag_tiling full, scaled;
+        struct ag_layout lf, ls;
+        ag_tiling_make(AG_MODE_TILED_FULL, width, height, 224, &full);
+        ag_tiling_make(AG_MODE_TILED, width, height, 224, &scaled);
+        assert_true(ag_tiling_layout(&full, &official, &lf));
+        assert_true(ag_tiling_layout(&scaled, &official, &ls));
+        uint64_t area[4] = { 0 };
+        for (uint32_t tile = 0; tile < full.tiles; tile++) {
+            for (uint32_t id = 0; id < official.cells; id++) {
+                uint32_t s, row, col;
+                ag_cell_of_id(&official, id, &s, &row, &col);
+                uint32_t side = 224 / official.scale_grid[s];
+                uint32_t x = tile % full.cols * 224 + col * side;
+                uint32_t y = tile / full.cols * 224 + row * side;
+                uint32_t cell = ag_tiling_cell(&full, &official, &lf, tile, id);
+                uint32_t own = ag_tiling_cell(&scaled, &official, &ls, tile, id);
+                assert_int_equal(cell == AG_CELL_NONE, x >= width || y >= height);
+                if (cell != AG_CELL_NONE) {
+                    assert_int_equal(cell, own); // the grids are the same
+                    struct ag_rect r = ag_cell_rect(&lf, cell, width, height, 1);
+                    assert_true(r.x0 == x && r.x1 == AG_MIN(x + side, width));
+                    assert_true(r.y0 == y && r.y1 == AG_MIN(y + side, height));
+                    area[s] += (uint64_t)(r.x1 - r.x0) * (r.y1 - r.y0);
+                }
+                struct ag_rect r = ag_cell_rect(&ls, own, width, height, 1);
+                assert_int_equal(r.x0, (uint64_t)x * width / scaled.canvas_width);
+                assert_int_equal(r.x1, AG_DIV_UP((uint64_t)(x + side) * width,
+                                                 scaled.canvas_width));
+                assert_int_equal(r.y0, (uint64_t)y * height / scaled.canvas_height);
+                assert_int_equal(r.y1, AG_DIV_UP((uint64_t)(y + side) * height,
+                                                 scaled.canvas_height));
+            }
+        }
+        for (int s = 0; s < 4; s++) {
+            assert_int_equal(area[s], (uint64_t)width * height);
+        }
     }
 }
 
@@ -113,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_of_sizes),
         cmocka_unit_test(every_cell_once),
+        cmocka_unit_test(rectangles),
         cmocka_unit_test(target_scales),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

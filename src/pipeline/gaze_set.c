@@ -67,11 +67,14 @@ struct ag_gaze gaze_set_end(struct gaze_set *s)
 
 struct ag_gaze gaze_set_copy(struct gaze_set *to, const struct gaze_set *from)
 {
-    assert(to->n >= from->n);
     size_t slots = 0;
-    for (uint32_t t = 0; t < to->n; t++) {
-        to->tile[t] = t < from->n ? from->tile[t] : (struct ag_gaze){ 0 };
-        slots += to->tile[t].slots;
+    for (uint32_t t = 0; t < AG_MAX(to->n, from->n); t++) {
+        struct ag_gaze g = t < from->n ? from->tile[t] : (struct ag_gaze){ 0 };
+        assert(t < to->n || g.slots == 0); // left over from a mode with more tiles
+        if (t < to->n) {
+            to->tile[t] = g;
+        }
+        slots += g.slots;
     }
     memcpy(to->ids, from->ids, slots * sizeof(*to->ids));
     memcpy(to->losses, from->losses, slots * sizeof(*to->losses));
