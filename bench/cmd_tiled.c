@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "autogaze/gpu_model.h"
+#include "autogaze/preprocess_ref.h"
+#include "autogaze/source.h"
 #include "autogaze/tiles.h"
 
 #include "bench.h"
@@ -39,30 +41,27 @@ struct job {
     double one_ms;           // a single tile, p50 of batch 1 over the tiles
 };
 
-// Frames that are the canvas but for a disturbance that moves through a quarter of the tiles: those
-// have something to look at, the others stop at once. Tiles are noise of their own.
-static bool load_pictures(struct job *j, struct ag_error *err)
+// Neighbouring frames of synthetic-local-motion, and as canvas a third: what a video is like.
+static bool load_pictures(struct job *j, const struct lane *lane, struct ag_error *err)
 {
-    size_t n = (size_t)3 * j->model->config.image_size * j->model->config.image_size;
-    uint32_t tiles = AG_ALIGN_UP(j->tiles, j->batch), seed = 1;
     uint32_t side = j->model->config.image_size;
-    float *picture = ag_alloc(n * tiles * sizeof(*picture));
+    size_t picture = (size_t)3 * side * side * sizeof(float);
+    size_t bytes = picture * AG_ALIGN_UP(j->tiles, j->batch); // the last batch is filled up
+    struct ag_tiling t;
+    ag_tiling_make(AG_MODE_TILED, lane->width, lane->height, side, &t);
+    uint8_t *rgba = ag_alloc((size_t)4 * lane->width * lane->height);
+    float *tiles = ag_alloc(bytes);
     bool ok = true;
-    for (int i = 0; i < 3 && ok; i++) {
+    for (uint32_t i = 0; i < 3 && ok; i++) {
         struct ag_buffer **b = i == 2 ? &j->canvas : &j->picture[i];
-        for (size_t k = 0; k < n * tiles; k++) {
-            size_t in_tile = k % n, tile = k / n;
-            seed = seed * 1664525u + 1013904223u;
-            float noise = (float)(seed >> 8) * (1.0f / 8388608.0f) - 1.0f;
-            bool moves = i < 2 && tile % 4 == 0 && in_tile % side > 60u + 40u * (unsigned)i &&
-                         in_tile % side < 100u + 40u * (unsigned)i;
-            picture[k] = moves ? noise : (float)(in_tile % side) * 2.0f / (float)side - 1.0f;
-        }
-        *b = ag_buffer_create(j->gpu, AG_MEM_DEVICE, n * tiles * sizeof(*picture), "bench/tiles",
-                              err);
-        ok = *b && ag_buffer_load(j->gpu, *b, 0, picture, n * tiles * sizeof(*picture), err);
+        ag_pattern_draw(AG_PATTERN_LOCAL_MOTION, 30 + i, lane->width, lane->height, rgba);
+        ag_ref_tiles(&j->model->preprocess, rgba, lane->width, lane->height, t.cols, t.rows, false,
+                     side, tiles);
+        *b = ag_buffer_create(j->gpu, AG_MEM_DEVICE, bytes, "bench/tiles", err);
+        ok = *b && ag_buffer_load(j->gpu, *b, 0, tiles, bytes, err);
     }
-    ag_free(picture);
+    ag_free(tiles);
+    ag_free(rgba);
     return ok;
 }
 
@@ -206,7 +205,7 @@ static bool run_batch(struct job *j, const struct lane *lane, uint32_t batch, st
     ag_gpu_model_results(j->m, &bytes);
     j->readback = ag_buffer_create(j->gpu, AG_MEM_READBACK,
                                    AG_DIV_UP(j->tiles, batch) * bytes, "bench/readback", err);
-    bool ok = j->readback && load_pictures(j, err) && measure(j, err);
+    bool ok = j->readback && load_pictures(j, lane, err) && measure(j, err);
     if (ok) {
         if (batch == 1) {
             j->one_hash = j->hash;
@@ -223,7 +222,7 @@ static int run_lanes(struct job *j, const char *filter, struct ag_error *err)
 {
     const struct ag_gpu_info *info = ag_gpu_get_info(j->gpu);
     printf("%s, %s %s%s\nmodel %s, context canvas, %s; milliseconds a frame, GPU stages p50, frame "
-           "from submission to end p50 and p95;\na quarter of the tiles sees something move; 'x one' "
+           "from submission to end p50 and p95;\nsynthetic-local-motion; 'x one' "
            "= as many tiles one after another / this\n", info->name, info->driver,
            info->driver_info,
            info->software ? " (SOFTWARE device: times say nothing about hardware)" : "",
