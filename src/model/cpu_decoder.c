@@ -112,6 +112,21 @@ static void first_task(void *user, struct ag_task_info info)
     project_qkv(f, info.task, &m->scratch[info.worker]);
 }
 
+#define TURNED 64 // columns at a time: what is written stays in the first cache
+
+// [rows][n] of `stride` -> [n][AG_TILE].
+static void turn(const float *from, size_t stride, uint32_t rows, uint32_t n, float *to)
+{
+    for (uint32_t first = 0; first < n; first += TURNED) {
+        uint32_t end = AG_MIN(first + TURNED, n);
+        for (uint32_t i = 0; i < rows; i++) {
+            for (uint32_t j = first; j < end; j++) {
+                to[(size_t)j * AG_TILE + i] = from[i * stride + j];
+            }
+        }
+    }
+}
+
 // One head of one tile: scores, softmax, weighted values. Row i sees the keys up to its own (M4:
 // causal by sequence index, whatever the positions).
 static void attend(const struct forward *f, struct rows rows, uint32_t tile, uint32_t head,
@@ -134,10 +149,9 @@ static void attend(const struct forward *f, struct rows rows, uint32_t tile, uin
         float *row = s->scores + i * m->score_capacity + (begin - block * AG_PANEL);
         uint32_t visible = end - begin - (rows.n - 1 - i);
         sum[i] = m->kernels->exp_row(row, visible, scale);
-        for (uint32_t j = 0; j < end - begin; j++) {
-            s->probs[(size_t)j * AG_TILE + i] = j < visible ? row[j] : 0;
-        }
+        memset(row + visible, 0, (end - begin - visible) * sizeof(*row));
     }
+    turn(s->scores + (begin - block * AG_PANEL), m->score_capacity, rows.n, end - begin, s->probs);
     size_t width = AG_PANEL_UP(hd);
     const float *values = ag_cpu_values(c, cache, f->layer, kv) + begin * width;
     for (uint32_t x = 0; x < width; x += AG_PANEL) {
