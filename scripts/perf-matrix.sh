@@ -144,6 +144,16 @@ for c in "${selected[@]}"; do
         echo "    failed: $(tail -n 1 "$out/$name.log")" >&2
     fi
 done
+# A whole run also measures where the dispatch paths cross.
+bench=${viewer%viewer}bench
+if [ "$filter" = . ] && [ $dry = 0 ] && [ -x "$bench" ]; then
+    echo "[crossover]" >&2
+    if ! timeout $limit "$bench" crossover --out "$out/crossover.json" \
+        --software "$([ -n "$hardware" ] && echo refuse || echo allow)" >"$out/crossover.log" 2>&1; then
+        failed+=(crossover)
+        echo "    failed: $(tail -n 1 "$out/crossover.log")" >&2
+    fi
+fi
 [ ${#skipped[@]} -gt 0 ] && echo "not measured, this program lacks it: ${skipped[*]}" >&2
 [ $dry = 1 ] && exit 0
 python3 "$here/scripts/perf-table.py" "$out" "${failed[@]}" >"$out/table.md" && cat "$out/table.md"
