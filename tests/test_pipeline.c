@@ -323,8 +323,8 @@ static void late_masks_on_the_device(void **state)
     ag_free(c);
 }
 
-// Stages and waits of a frame explain its latency, also where frames overlap: over all frames, so
-// that a busy machine, which may stop a thread between two of them, does not decide.
+// Stages and waits of a frame explain its latency, also where frames overlap. A busy machine, which
+// may stop a thread between two of them, can hide that and gets more tries; it cannot fake it.
 static void latency_is_explained(void **state)
 {
     struct ag_gpu *gpu = *state;
@@ -337,17 +337,21 @@ static void latency_is_explained(void **state)
     for (size_t i = 0; i < AG_COUNT(configs); i++) {
         struct ag_pipeline *p = open_pipeline(gpu, configs[i]);
         struct ag_frame_report r;
-        double latency = 0, accounted = 0;
-        for (int k = 0; k < 24; k++) {
-            tick(p);
-            while (ag_pipeline_next_report(p, &r)) {
-                assert_true(r.done_ns <= ag_now_ns() && r.latency_ns > 0);
-                assert_in_range(r.in_flight, 1, 2);
-                latency += r.sequence ? (double)r.latency_ns : 0;
-                accounted += r.sequence ? (double)r.accounted_ns : 0;
+        double latency = 1, accounted = 0;
+        for (int attempt = 0; attempt < 10 && accounted < 0.95 * latency; attempt++) {
+            latency = accounted = 0;
+            for (int k = 0; k < 24; k++) {
+                tick(p);
+                while (ag_pipeline_next_report(p, &r)) {
+                    assert_true(r.done_ns <= ag_now_ns() && r.latency_ns > 0);
+                    assert_in_range(r.in_flight, 1, 2);
+                    latency += r.sequence ? (double)r.latency_ns : 0;
+                    accounted += r.sequence ? (double)r.accounted_ns : 0;
+                }
             }
+            assert_true(accounted <= 1.05 * latency);
         }
-        if (accounted < 0.95 * latency || accounted > 1.05 * latency) {
+        if (accounted < 0.95 * latency) {
             fail_msg("case %zu: %.3f of %.3f ms explained", i, accounted * 1e-6, latency * 1e-6);
         }
         ag_pipeline_destroy(&p);
