@@ -141,6 +141,29 @@ static void set(struct loop *l, const struct ag_live *live)
     TEST_OK(ag_pipeline_set_live(l->p, live, &err), err);
 }
 
+// The screen has the target, or the limit was reached and the frame says so; cells of the report
+// are those chosen and those repaired.
+static void check_promise(struct loop *l, double db, uint32_t limit)
+{
+    const struct ag_frame_report *r = &l->report;
+    if (r->keyframe) {
+        assert_true(!r->repair && !r->repair_limited && isinf(r->psnr_db));
+        return;
+    }
+    assert_true(r->repair);
+    assert_true(r->plan.repaired <= limit);
+    assert_int_equal(r->repair_limited && r->plan.repaired < limit, 0);
+    assert_true(r->psnr_db >= db || r->repair_limited);
+    assert_int_equal(r->plan.chosen + r->plan.repaired, r->n_cells);
+    for (uint32_t i = 0; i < r->plan.repaired; i++) {
+        bool listed = false;
+        for (uint32_t k = 0; k < r->n_cells; k++) {
+            listed = listed || r->cells[k] == r->repaired[i];
+        }
+        assert_true(listed);
+    }
+}
+
 // ---- everything that a person can do -----------------------------------------------------------
 
 static void everything_live(void **state)
@@ -231,6 +254,38 @@ static void another_model(void **state)
     stop(&l);
 }
 
+// The same while late masks are on their way, on both back ends: nothing of the old model serves a
+// frame of the new one.
+static void another_model_late(void **state)
+{
+    static const char *const backends[] = { "vulkan", "cpu" };
+    static const char *const models[] = { AG_FIXTURES "/variants/odd-canvas", AG_FIXTURES "/tiny",
+                                          SMALL_MODEL };
+    for (size_t b = 0; b < AG_COUNT(backends); b++) {
+        struct loop l;
+        start(&l, *state, OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
+                                  "--model", SMALL_MODEL, "--backend", (char *)backends[b],
+                                  "--latency", "async", "--repair", "33"));
+        for (size_t m = 0; m < 6; m++) {
+            struct ag_error err = { 0 };
+            assert_int_equal(ag_pipeline_tick(l.p, 5000000000, &err), AG_TICK_FRAME);
+            assert_int_equal(ag_pipeline_tick(l.p, 5000000000, &err), AG_TICK_FRAME);
+            TEST_OK(ag_pipeline_set_model(l.p, models[m % 3], &err), err);
+            load(&l, models[m % 3]);
+            uint64_t first = ag_pipeline_pictures(l.p).frame_id + 1, served = 0;
+            for (int i = 0; i < 3 || (!served && i < 500); i++) {
+                frame(&l);
+                assert_true(l.report.mask_frame_id == 0 || l.report.mask_frame_id >= first);
+                assert_int_equal(l.report.layout.cells, l.model->config.cells + AG_MAX_REPAIRED);
+                check_promise(&l, 33, 24);
+                served += l.report.has_gaze;
+            }
+            assert_true(served > 0);
+        }
+        stop(&l);
+    }
+}
+
 static void forced_masks(void **state)
 {
     static const char *const cases[] = { "random-20%", "overlap", "checkerboard-16", "multiscale",
@@ -264,29 +319,6 @@ static void late_masks(void **state)
 }
 
 // ---- what repair promises ----------------------------------------------------------------------
-
-// The screen has the target, or the limit was reached and the frame says so; cells of the report
-// are those chosen and those repaired.
-static void check_promise(struct loop *l, double db, uint32_t limit)
-{
-    const struct ag_frame_report *r = &l->report;
-    if (r->keyframe) {
-        assert_true(!r->repair && !r->repair_limited && isinf(r->psnr_db));
-        return;
-    }
-    assert_true(r->repair);
-    assert_true(r->plan.repaired <= limit);
-    assert_int_equal(r->repair_limited && r->plan.repaired < limit, 0);
-    assert_true(r->psnr_db >= db || r->repair_limited);
-    assert_int_equal(r->plan.chosen + r->plan.repaired, r->n_cells);
-    for (uint32_t i = 0; i < r->plan.repaired; i++) {
-        bool listed = false;
-        for (uint32_t k = 0; k < r->n_cells; k++) {
-            listed = listed || r->cells[k] == r->repaired[i];
-        }
-        assert_true(listed);
-    }
-}
 
 static void quality_is_kept(void **state)
 {
@@ -424,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_live),
         cmocka_unit_test(another_model),
+        cmocka_unit_test(another_model_late),
         cmocka_unit_test(forced_masks),
         cmocka_unit_test(late_masks),
         cmocka_unit_test(quality_is_kept),
