@@ -117,6 +117,7 @@ struct ag_run_info {
     int64_t startup_ns;            // program start to first composed frame
     struct ag_phases startup;      // where it went
     uint64_t host_bytes;           // peak resident set: drivers and libraries included
+    uint64_t host_allocations;     // calls of our allocator while measuring
     uint64_t own_bytes;            // peak of our allocator
     struct ag_plan_stats last_plan;         // of the last frame ...
     struct ag_plan_spans last_spans;        // ... with its rectangles and row spans (S5.5)

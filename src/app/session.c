@@ -59,6 +59,7 @@ void session_collect(struct session *s)
             struct ag_run_info info;
             ag_pipeline_info(s->pipeline, &info);
             s->before = info.counters;
+            s->allocations_before = ag_alloc_count();
         }
         ag_screen_observe(s->screen, &r);
         ag_stats_add(s->stats, &r);
@@ -134,7 +135,9 @@ bool session_finish(struct session *s, bool complete, struct ag_error *err)
     struct ag_stats_snapshot snapshot;
     bool ok = ag_pipeline_drain(s->pipeline, err);
     session_collect(s);
+    uint64_t allocations = ag_alloc_count() - s->allocations_before;
     ag_pipeline_info(s->pipeline, &info);
+    info.host_allocations = allocations;
     info.counters = difference(info.counters, s->before);
     if (s->reported) { // nothing was composed since: the last report's arrays are valid
         info.last_plan = s->last.plan;

@@ -14,6 +14,7 @@ struct session {
     struct ag_screen *screen;            // the window, or what headless runs draw; NULL: nothing
     struct ag_frame_report last;         // newest report; its arrays are not valid any more
     struct ag_gpu_counters before;       // at the first measured frame
+    uint64_t allocations_before;         // likewise
     uint64_t reported;                   // frames reported, warm-up included
     int64_t start_ns, startup_ns;        // program start; to the first composed frame
     struct ag_phases startup;            // before the pipeline; then with its own

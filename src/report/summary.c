@@ -188,6 +188,7 @@ static void counters(cJSON *root, const struct ag_run_info *run, const struct ag
     number(j, "host_waits", (double)run->counters.host_waits);
     number(j, "host_wait_ms", run->counters.host_wait_ns * 1e-6);
     number(j, "allocations", (double)run->counters.allocations);
+    number(j, "host_allocations", (double)run->host_allocations);
     number(j, "validation_messages", (double)run->counters.validation_messages);
     number(j, "device_bytes", (double)run->counters.device_bytes_used);
     j = cJSON_AddObjectToObject(root, "host_memory");
