@@ -72,3 +72,8 @@ make still.png -f lavfi -i color=c=0x204060@0x80:size=20x10,format=rgba -frames:
 make still.bmp -f lavfi -i color=c=0x204060:size=20x10,format=bgr24 -frames:v 1
 make still.jpg -f lavfi -i color=c=0x204060:size=20x10 -frames:v 1 -q:v 1
 make still.tiff -f lavfi -i color=c=0x204060:size=20x10,format=rgb24 -frames:v 1
+
+# A folder of pictures, and a still as large as screens get.
+mkdir -p pictures
+make pictures/%d.png -f lavfi -i testsrc2=size=48x32:rate=25:duration=0.16
+make large.jpg -f lavfi -i color=c=0x204060:size=7680x4320 -frames:v 1 -q:v 2

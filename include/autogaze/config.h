@@ -26,6 +26,7 @@ enum ag_view_layout {
     AG_VIEW_WIPE, AG_VIEW_LAYOUTS
 };
 enum ag_hud_page { AG_HUD_OFF, AG_HUD_COMPACT, AG_HUD_STAGES, AG_HUD_GAZE, AG_HUD_COUNT };
+enum ag_compose_size { AG_COMPOSE_SOURCE, AG_COMPOSE_INFERENCE };
 enum ag_tristate { AG_UNSET, AG_YES, AG_NO };
 
 struct ag_size {
@@ -70,6 +71,8 @@ struct ag_config {
     int compositor;              // enum ag_compositor_choice
     const char *force_mask;      // NULL: none
     // picture
+    int inference_width, inference_height; // 0: the source's, or after the other side
+    int compose_size;            // enum ag_compose_size
     struct ag_size window_size;
     bool fullscreen;
     int present_mode;            // enum ag_present_mode

@@ -42,6 +42,10 @@ bool ag_preprocess_configure(struct ag_preprocess *p, const struct ag_preprocess
 bool ag_preprocess_record_picture(struct ag_preprocess *p, struct ag_cmd *cmd,
                                   const struct ag_frame *frame, const struct ag_buffer *staging,
                                   struct ag_buffer *rgba, struct ag_error *err);
+// Records the 8-bit resize of the configured size alone: rgba -> out, RGBA8 [height][width] of a
+// config with exact_size.
+void ag_preprocess_record_resized(struct ag_preprocess *p, struct ag_cmd *cmd,
+                                  const struct ag_buffer *rgba, struct ag_buffer *out);
 // Records rgba -> input [3][side][side] float32 (bytes 12*side*side from `offset`); with tiles
 // [tile_rows*tile_cols][3][side][side], row by row, in one dispatch.
 void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,

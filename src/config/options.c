@@ -68,6 +68,9 @@ static const struct option options[] = {
     { "force-mask", TEXT, AT(force_mask), "CASE", .help = "a fixed mask instead of the mask source: tiny-sparse, multiscale, coarse-dense, checkerboard-N, dense-grid-64, dense-grid-196, redundant-full-frame, empty, overlap, all-model-tokens, random-P%, full-frame" },
 
     { .help = "Picture" },
+    { "inference-width", INTEGER, AT(inference_width), "N", "0", 0, 16384, .help = "make masks from pictures of this width, 0 = the source's; one side alone keeps the shape" },
+    { "inference-height", INTEGER, AT(inference_height), "N", "0", 0, 16384, .help = "and of this height" },
+    { "compose-size", CHOICE, AT(compose_size), "NAME", "source", .choices = "source inference", .help = "size of the three pictures: the source's, or that of inference" },
     { "window-size", SIZE, AT(window_size), "WxH", "1280x720", .help = "size of the window at start" },
     { "fullscreen", SWITCH, AT(fullscreen), .initial = "no", .help = "start in fullscreen" },
     { "present-mode", CHOICE, AT(present_mode), "NAME", "fifo", .choices = "fifo mailbox immediate", .help = "how frames reach the display" },

@@ -301,8 +301,8 @@ void inference_destroy(struct ag_pipeline *p)
 bool inference_configure(struct ag_pipeline *p, struct ag_error *err)
 {
     struct ag_patch_diff_setup setup = {
-        .width = p->width,
-        .height = p->height,
+        .width = p->scaling.width,
+        .height = p->scaling.height,
         .grid = (uint32_t)p->config.patch_diff_grid,
     };
     memcpy(setup.std, p->model->preprocess.std, sizeof(setup.std));
@@ -436,8 +436,8 @@ bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd
         return record_forced(p, s, mask);
     }
     if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
-        ag_patch_diff_record(p->patch_diff, *cmd, p->previous_id ? p->rgba[!now] : NULL,
-                             p->rgba[now], p->live.patch_threshold, mask);
+        ag_patch_diff_record(p->patch_diff, *cmd, p->previous_id ? scaling_picture(p, !now) : NULL,
+                             scaling_picture(p, now), p->live.patch_threshold, mask);
         ag_cmd_barrier(*cmd); // the planner reads the list
         mask->frame_id = s->report.frame_id;
         *has_mask = true;

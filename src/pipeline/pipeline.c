@@ -79,6 +79,7 @@ void ag_pipeline_destroy(struct ag_pipeline **pp)
     collect_destroy_reports(p);
     destroy_pictures(p);
     tiling_destroy(p);
+    scaling_destroy(p);
     compose_cpu_destroy(p);
     ag_preprocess_destroy(p->gpu, &p->preprocess);
     ag_planner_destroy(p->gpu, &p->planner);
@@ -175,6 +176,9 @@ bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,
     if (!ag_pipeline_drain(p, err)) {
         return false;
     }
+    if (!scaling_configure(p, &width, &height, err)) {
+        return false;
+    }
     bool resized = width != p->width || height != p->height;
     bool other_mode = !p->tiling.tiles || p->tiling.mode != (enum ag_mode)p->live.mode;
     if (resized || p->new_model || other_mode) {
@@ -224,7 +228,8 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
     uint32_t width, height;
     ag_frame_picture_size(frame, &width, &height);
     p->rebuild_canvas = false;
-    if (width != p->width || height != p->height || p->reconfigure || p->new_model) {
+    if (width != p->scaling.native_width || height != p->scaling.native_height ||
+        p->reconfigure || p->new_model) {
         if (!reconfigure(p, width, height, err)) {
             return false;
         }
@@ -232,6 +237,7 @@ static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct 
     bool turned = frame->rotation % 2; // and with it the pixels
     p->sar_num = turned ? frame->sar_den : frame->sar_num;
     p->sar_den = turned ? frame->sar_num : frame->sar_den;
+    scaling_pixel_aspect(p, &p->sar_num, &p->sar_den);
     if (frame->discontinuity) {
         p->history_valid = false;
     }
@@ -301,15 +307,15 @@ static bool record_input(struct ag_pipeline *p, struct ag_cmd *cmd, const struct
                          const struct ag_buffer *staging, struct ag_error *err)
 {
     unsigned now = p->composed & 1;
-    if (!ag_preprocess_record_picture(p->preprocess, cmd, frame, staging, p->rgba[now], err)) {
+    if (!scaling_record_picture(p, cmd, frame, staging, err)) {
         return false;
     }
     if (p->inferable) {
-        ag_preprocess_record_input(p->preprocess, cmd, p->rgba[now], p->input[now], 0);
+        ag_preprocess_record_input(p->preprocess, cmd, scaling_picture(p, now), p->input[now], 0);
     }
     if (p->rebuild_canvas) { // what a new model has to know of the picture on screen
         ag_cmd_barrier(cmd);
-        ag_preprocess_record_input(p->preprocess, cmd, p->history, p->canvas, 0);
+        scaling_record_canvas(p, cmd);
         p->rebuild_canvas = false;
     }
     return true;

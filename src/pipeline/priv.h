@@ -54,6 +54,16 @@ struct kept_report {
     uint32_t max_cells;
 };
 
+// Masks made at another size than the source's (scaling.c). Without a scaler all sizes are one.
+struct scaling {
+    struct ag_preprocess *scaler;    // for pictures of the source's size
+    uint32_t native_width, native_height; // of the source's pictures
+    uint32_t width, height;          // of what masks are made from
+    bool compose;                    // composed at that size, too
+    struct ag_buffer *native;        // then: the source's picture
+    struct ag_buffer *work[2];       // else: this frame and the one before at that size
+};
+
 struct ag_pipeline {
     const struct ag_log *log;
     struct ag_config config;
@@ -70,7 +80,8 @@ struct ag_pipeline {
     struct ag_phases startup;
 
     // --- stages
-    struct ag_preprocess *preprocess;
+    struct scaling scaling;
+    struct ag_preprocess *preprocess; // from pictures of the scaling's size
     struct ag_planner *planner;
     struct ag_compositor *compositor;
     struct ag_canvas *painter;
@@ -159,6 +170,18 @@ struct ag_pipeline {
 
 // input.c: the source that the options ask for, and the ring on it.
 bool pipeline_open_source(struct ag_pipeline *p, struct ag_error *err);
+
+// scaling.c. From the source's size to that of composition.
+bool scaling_configure(struct ag_pipeline *p, uint32_t *width, uint32_t *height,
+                       struct ag_error *err);
+void scaling_destroy(struct ag_pipeline *p);
+// Frame -> rgba[now], and the picture that masks are made from.
+bool scaling_record_picture(struct ag_pipeline *p, struct ag_cmd *cmd,
+                            const struct ag_frame *frame, const struct ag_buffer *staging,
+                            struct ag_error *err);
+const struct ag_buffer *scaling_picture(const struct ag_pipeline *p, unsigned which);
+void scaling_record_canvas(struct ag_pipeline *p, struct ag_cmd *cmd); // canvas from the history
+void scaling_pixel_aspect(const struct ag_pipeline *p, uint32_t *num, uint32_t *den);
 
 // inference.c: everything between model input and cell list.
 bool inference_create(struct ag_pipeline *p, struct ag_error *err);

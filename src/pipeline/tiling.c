@@ -97,7 +97,10 @@ static bool configure_preprocess(struct ag_pipeline *p, struct ag_error *err)
 {
     char why[256] = "";
     struct ag_preprocess_setup setup = {
-        .width = p->width, .height = p->height, .config = &p->model->preprocess, .side = p->side,
+        .width = p->scaling.width,
+        .height = p->scaling.height,
+        .config = &p->model->preprocess,
+        .side = p->side,
     };
     if (p->tiling.mode != AG_MODE_REALTIME) {
         setup.tile_cols = p->tiling.cols;
@@ -118,11 +121,12 @@ bool tiling_configure(struct ag_pipeline *p, struct ag_error *err)
 {
     struct ag_layout layout;
     struct ag_tiling t;
-    ag_tiling_make((enum ag_mode)p->live.mode, p->width, p->height, p->side, &t);
+    ag_tiling_make((enum ag_mode)p->live.mode, p->scaling.width, p->scaling.height, p->side,
+                   &t);
     if (!ag_tiling_layout(&t, &p->model->config, &layout)) {
         return ag_fail(err, AG_ERR_INPUT, "%ux%u makes %u tiles with %u cells each, more than the "
                        "%u cells that a mask may have: use a smaller input or --mode realtime",
-                       p->width, p->height, t.tiles, p->model->config.cells, AG_MAX_CELLS);
+                       p->scaling.width, p->scaling.height, t.tiles, p->model->config.cells, AG_MAX_CELLS);
     }
     // In realtime the back end does not depend on the picture's size: pipeline creation made it.
     bool same = (p->cpu || p->gpu_gaze) && p->tiling.tiles == 1 && t.mode == AG_MODE_REALTIME &&

@@ -284,6 +284,42 @@ static void record_tiles(struct ag_preprocess *p, struct ag_cmd *cmd, const stru
     ag_cmd_stage_end(cmd);
 }
 
+// Rows, then columns, as far as sizes change; the last pass writes to `out`. Returns where the
+// result is.
+static const struct ag_buffer *record_triangle(struct ag_preprocess *p, struct ag_cmd *cmd,
+                                               const struct ag_buffer *rgba,
+                                               const struct ag_buffer *out)
+{
+    const struct resize_args *r = &p->row_args, *c = &p->column_args;
+    struct ag_binding src = { rgba, 0, (uint64_t)p->width * p->height * 4 };
+    if (p->narrow) {
+        const struct ag_buffer *to = p->resized ? p->narrow : out;
+        ag_dispatch(cmd, p->rows, AG_BIND({ p->tables }, src, { to }), r, sizeof(*r),
+                    AG_DIV_UP(r->n_out, GROUP_X), AG_DIV_UP(r->lines, RESIZE_LINES * GROUP_Y), 1);
+        ag_cmd_barrier(cmd);
+        src = (struct ag_binding){ to };
+    }
+    if (p->resized) {
+        ag_dispatch(cmd, p->columns, AG_BIND({ p->tables }, src, { out }), c, sizeof(*c),
+                    AG_DIV_UP(c->lines, RESIZE_LINES * GROUP_X), AG_DIV_UP(c->n_out, GROUP_Y), 1);
+        ag_cmd_barrier(cmd);
+        src = (struct ag_binding){ out };
+    }
+    return src.buffer;
+}
+
+void ag_preprocess_record_resized(struct ag_preprocess *p, struct ag_cmd *cmd,
+                                  const struct ag_buffer *rgba, struct ag_buffer *out)
+{
+    assert(p->inferable && !p->tile_args.cols);
+    ag_cmd_stage_begin(cmd, AG_STAGE_RESIZE);
+    if (record_triangle(p, cmd, rgba, out) == rgba) {
+        ag_cmd_copy(cmd, out, 0, rgba, 0, (uint64_t)p->width * p->height * 4);
+        ag_cmd_barrier(cmd);
+    }
+    ag_cmd_stage_end(cmd);
+}
+
 void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,
                                 const struct ag_buffer *rgba, struct ag_buffer *input,
                                 uint64_t offset)
@@ -293,25 +329,17 @@ void ag_preprocess_record_input(struct ag_preprocess *p, struct ag_cmd *cmd,
         record_tiles(p, cmd, rgba, input, offset);
         return;
     }
-    const struct resize_args *r = &p->row_args, *c = &p->column_args;
     struct bicubic_args b = p->bicubic_args;
     b.first = offset % BIND_ALIGN / 4;
-    struct ag_binding src = { rgba, 0, (uint64_t)p->width * p->height * 4 };
     struct ag_binding dst = { input, offset - offset % BIND_ALIGN,
                               offset % BIND_ALIGN + sizeof(float) * 3 * b.side * b.side };
 
     ag_cmd_stage_begin(cmd, AG_STAGE_RESIZE);
-    if (p->narrow) {
-        ag_dispatch(cmd, p->rows, AG_BIND({ p->tables }, src, { p->narrow }), r, sizeof(*r),
-                    AG_DIV_UP(r->n_out, GROUP_X), AG_DIV_UP(r->lines, RESIZE_LINES * GROUP_Y), 1);
-        ag_cmd_barrier(cmd);
-        src = (struct ag_binding){ p->narrow };
-    }
-    if (p->resized) {
-        ag_dispatch(cmd, p->columns, AG_BIND({ p->tables }, src, { p->resized }), c, sizeof(*c),
-                    AG_DIV_UP(c->lines, RESIZE_LINES * GROUP_X), AG_DIV_UP(c->n_out, GROUP_Y), 1);
-        ag_cmd_barrier(cmd);
-        src = (struct ag_binding){ p->resized };
+    struct ag_binding src = {
+        record_triangle(p, cmd, rgba, p->resized ? p->resized : p->narrow)
+    };
+    if (src.buffer == rgba) {
+        src.size = (uint64_t)p->width * p->height * 4;
     }
     ag_dispatch(cmd, p->bicubic, AG_BIND({ p->tables }, src, dst), &b, sizeof(b),
                 AG_DIV_UP(b.side, GROUP_X), AG_DIV_UP(b.side, GROUP_Y), 1);
