@@ -138,6 +138,16 @@ static void gaze_file_equals_trace(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static const uint32_t *capture(struct ag_gpu *gpu, struct ag_screen *screen,
+                               const struct ag_screen_frame *frame, struct ag_buffer *to)
+{
+    struct ag_error err = { 0 };
+    uint64_t value = ag_screen_capture(screen, frame, false, to, &err);
+    TEST_OK(value && ag_gpu_wait(gpu, value, &err), err);
+    ag_buffer_invalidate(gpu, to);
+    return to->data;
+}
+
 // Without HUD a picture taken home is what is on the device, byte for byte.
 static void pictures_are_exact(void **state)
 {
@@ -180,10 +190,7 @@ static void pictures_are_exact(void **state)
         ag_screen_capture_size(screen, &frame, false, &width, &height);
         assert_int_equal(width, 127 * cases[k].columns);
         assert_int_equal(height, 95 * cases[k].rows);
-        uint64_t value = ag_screen_capture(screen, &frame, false, to, &err);
-        TEST_OK(value && ag_gpu_wait(gpu, value, &err), err);
-        ag_buffer_invalidate(gpu, to);
-        const uint32_t *got = to->data;
+        const uint32_t *got = capture(gpu, screen, &frame, to);
         for (uint32_t i = 0; i < cases[k].n; i++) {
             uint32_t left = i % cases[k].columns * 127, top = i / cases[k].columns * 95;
             for (uint32_t y = 0; y < 95; y++) {
@@ -195,6 +202,18 @@ static void pictures_are_exact(void **state)
                                  a, b);
                     }
                 }
+            }
+        }
+    }
+    // A wipe: input, the line, output.
+    ag_screen_set_layout(screen, AG_VIEW_WIPE);
+    const uint32_t *wipe = capture(gpu, screen, &frame, to);
+    for (uint32_t y = 0; y < 95; y++) {
+        for (uint32_t x = 0; x < 127; x++) {
+            uint32_t a = wipe[y * 127 + x], b = want[x < 64 ? 0 : 2][y * 127 + x];
+            bool line = x >= 63 && x < 65;
+            if (line ? (a & 0xffffff) != 0x40d6ff : (a ^ b) & 0xffffff) {
+                fail_msg("wipe %u, %u: %08x, expected %08x", x, y, a, b);
             }
         }
     }

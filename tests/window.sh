@@ -338,6 +338,10 @@ check 'no room: exit 4 in the end' [ $code = 4 ]
 check 'no room: what is there can be played' [ "$(ffprobe -v error -count_frames -show_entries \
     stream=nb_read_frames -of csv=p=0 full.mp4 | tr -d ,)" -gt 2 ]
 
+timeout 60 "$viewer" --quiet $run --record /proc/none/x.mp4 >stdout 2>stderr
+check 'a recording that cannot begin: exit 4' [ $? = 4 ]
+check 'with a sentence' grep -q /proc/none stderr
+
 # ---- a picture of the window without a window ----
 for size in 1280x720 640x400 2560x1440; do
     "$viewer" --quiet --headless $run --hud stages --screenshot hud.png --screenshot-hud \

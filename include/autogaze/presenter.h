@@ -26,7 +26,8 @@ struct ag_presenter_params {
     // NULL: offscreen. The presenter owns the surface.
     bool (*create_surface)(void *user, void *instance, uint64_t *surface, struct ag_error *err);
     void *user;
-    bool capture;                  // offscreen: its GPU time is stage EXPORT, not PRESENT
+    bool capture;                  // offscreen: its GPU time is stage EXPORT, not PRESENT, and
+                                   // alpha is undefined
 };
 
 struct ag_presenter;

@@ -309,6 +309,10 @@ static bool tick(struct window *w, struct ag_error *err)
         w->composed++;
         if (!session_composed(&w->session, &cause)) {
             window_notice(w, cause.text, true);
+            ag_warn(w->log, "%s", cause.text);
+            if (w->output.status == AG_OK) {
+                w->output = cause;
+            }
         }
         break;
     case AG_TICK_NONE:
@@ -461,7 +465,11 @@ static bool run(struct window *w, int64_t start_ns, struct ag_error *err)
     w->session.screen = w->screen;
     w->redraw = true;
     bool ok = loop(w, &complete, err);
-    return session_finish(&w->session, complete && ok, err) && ok;
+    ok = session_finish(&w->session, complete && ok, err) && ok;
+    if (ok && w->output.status != AG_OK) {
+        ok = ag_fail(err, w->output.status, "%s", w->output.text);
+    }
+    return ok;
 }
 
 int app_run_window(const struct ag_log *log, const struct ag_config *config, int64_t start_ns,

@@ -29,6 +29,7 @@ struct window {
     bool quit;                // the person wants to leave
     bool ended;               // the source has ended
     bool failed;              // the source or a model failed: the last picture stays
+    struct ag_error output;   // --record could not begin: the run goes on
     bool redraw;              // something that only the window knows has changed
     char notice[768];         // of the pipeline, shown last
     struct click clicks[MAX_CLICKS]; // not yet shown to the HUD: one a frame, none is lost

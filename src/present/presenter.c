@@ -300,12 +300,64 @@ static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *pa
     vkCmdDraw(commands, 3, 1, 0, 0);
 }
 
+// Pictures at their own size, byte for byte: copying is far cheaper than drawing on software devices.
+static bool is_copy(const struct ag_picture_panel *panel)
+{
+    return panel->picture && !panel->other && !panel->use_alpha && panel->part.width <= 0 &&
+           panel->where.width == (int32_t)panel->width &&
+           panel->where.height == (int32_t)panel->height;
+}
+
+// Whether pictures, which never overlap, leave nothing of the target to be cleared.
+static bool covers(const struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
+{
+    uint64_t area = 0;
+    VkRect2D r;
+    for (uint32_t i = 0; i < n; i++) {
+        if (panels[i].picture && clip(p, &panels[i], &r)) {
+            area += (uint64_t)r.extent.width * r.extent.height;
+        }
+    }
+    return area == (uint64_t)p->target_width * p->target_height;
+}
+
+static void copy_panels(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
+{
+    static const VkMemoryBarrier2 nothing = { .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2 };
+    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &nothing);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ag_picture_panel *panel = &panels[i];
+        VkRect2D r;
+        if (!is_copy(panel) || !clip(p, panel, &r)) {
+            continue;
+        }
+        uint64_t x = (uint64_t)(r.offset.x - panel->where.x);
+        uint64_t y = (uint64_t)(r.offset.y - panel->where.y);
+        VkBufferImageCopy region = {
+            .bufferOffset = 4 * (y * panel->width + x),
+            .bufferRowLength = panel->width,
+            .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+            .imageOffset = { r.offset.x, r.offset.y, 0 },
+            .imageExtent = { r.extent.width, r.extent.height, 1 },
+        };
+        vkCmdCopyBufferToImage(ag_vk_command_buffer(p->cmd), ag_vk_buffer(panel->picture),
+                               p->image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
+    }
+    p->copied = true;
+}
+
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
 {
     ag_cmd_stage_begin(p->cmd, stage(p));
+    bool copy = p->params.capture && !p->copied && !p->rendering && covers(p, panels, n);
+    if (copy) {
+        copy_panels(p, panels, n);
+    }
     begin_rendering(p);
     for (uint32_t i = 0; i < n; i++) {
-        draw_panel(p, &panels[i]);
+        if (!copy || !is_copy(&panels[i])) {
+            draw_panel(p, &panels[i]);
+        }
     }
     ag_cmd_stage_end(p->cmd);
 }

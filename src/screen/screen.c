@@ -349,18 +349,23 @@ bool ag_screen_wants_draw(const struct ag_screen *s, const struct ag_screen_fram
            refresh_due(s, frame->input.now_ns) || ag_hud_wants_draw(s->hud, &frame->input);
 }
 
-// The right side of a wipe over its left one, and the line between them.
+// The right side of a wipe, and the line between it and the left one, which is there already.
 static uint32_t add_wipe(const struct ag_screen *s, const struct ag_pictures *pictures,
                          struct ag_picture_panel *panels, uint32_t n)
 {
-    struct ag_picture_panel right = panels[n - 1];
+    struct ag_picture_panel *left = &panels[n - 1], right = *left;
     const struct ag_rect *r = &right.where;
     int32_t at = (int32_t)lround(s->divider * r->width);
     int32_t line = AG_MAX(r->width / 640, 1) * 2;
     if (at < r->width && pictures->frame_id) {
         right.picture = pictures->output;
         right.only = (struct ag_rect){ r->x + at, r->y, r->width - at, r->height };
-        panels[n++] = right;
+        if (at > 0) {
+            left->only = (struct ag_rect){ r->x, r->y, at, r->height };
+            panels[n++] = right;
+        } else {
+            *left = right;
+        }
     }
     panels[n++] = (struct ag_picture_panel){
         .where = *r,
