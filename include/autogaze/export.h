@@ -42,7 +42,7 @@
 struct ag_gaze_export;
 struct ag_gaze_export_params {
     const struct ag_model_config *model; // copied; NULL (no model in this run): AG_ERR_USAGE
-    uint32_t streams;                    // B, 0: 1
+    uint32_t streams;                    // B, 0: as many as the first frame has tiles
     uint64_t max_bytes;                  // 0: 4 GiB, the most that zip and our own reader take
 };
 // `path` ends in .safetensors or .npz (else AG_ERR_USAGE). The place is tried at once

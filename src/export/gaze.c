@@ -75,16 +75,19 @@ struct ag_gaze_export *ag_gaze_export_open(const char *path,
     g->path = ag_strdup(path);
     g->out = out;
     g->container = (enum container)container;
-    g->streams = params->streams ? params->streams : 1;
+    g->streams = params->streams;
     g->max_bytes = params->max_bytes ? AG_MIN(params->max_bytes, MAX_BYTES) : MAX_BYTES;
     g->bytes = OVERHEAD;
     describe(g, params->model);
     return g;
 }
 
-uint32_t gaze_export_streams(const struct ag_gaze_export *g)
+bool gaze_export_takes(struct ag_gaze_export *g, uint32_t streams)
 {
-    return g->streams;
+    if (!g->streams) {
+        g->streams = streams;
+    }
+    return g->streams == streams;
 }
 
 static void *grow(void *array, size_t *capacity, size_t needed, size_t element)
@@ -102,6 +105,7 @@ static void *grow(void *array, size_t *capacity, size_t needed, size_t element)
 
 void ag_gaze_export_add(struct ag_gaze_export *g, const struct ag_gaze *gaze)
 {
+    gaze_export_takes(g, g->streams ? g->streams : 1);
     uint32_t slots = 0;
     for (uint32_t b = 0; b < g->streams; b++) {
         slots = AG_MAX(slots, gaze[b].slots);
@@ -256,6 +260,7 @@ bool ag_gaze_export_close(struct ag_gaze_export **pg, struct ag_error *err)
     if (!g) {
         return true;
     }
+    gaze_export_takes(g, 1); // a file without frames has one stream
     struct array arrays[MAX_ARRAYS];
     uint32_t n = list_arrays(g, arrays);
     switch (g->container) {

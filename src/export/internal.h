@@ -4,7 +4,8 @@
 
 #include "autogaze/export.h"
 
-uint32_t gaze_export_streams(const struct ag_gaze_export *g);
+// Whether a frame of so many streams belongs into the file: the first one says how many there are.
+bool gaze_export_takes(struct ag_gaze_export *g, uint32_t streams);
 
 // ---- a recording being written (recorder.c; no_recorder.c in builds without FFmpeg) -------------
 // Opened on the render thread, then the writer's.

@@ -96,8 +96,8 @@ static void write_report(struct ag_export *e)
     const struct ag_frame_report *r = &e->reports[e->reports_out % REPORTS].report;
     pthread_mutex_unlock(&e->lock);
     ag_trace_add(e->trace, r);
-    // Frames of another mode than the file was begun for have other streams: not part of it.
-    if (e->gaze && r->has_gaze && AG_MAX(r->n_tiles, 1u) == gaze_export_streams(e->gaze)) {
+    // Frames of another mode than that of the first have other streams: not part of the file.
+    if (e->gaze && r->has_gaze && gaze_export_takes(e->gaze, AG_MAX(r->n_tiles, 1u))) {
         ag_gaze_export_add(e->gaze, r->n_tiles ? r->tiles : &r->gaze);
     }
     pthread_mutex_lock(&e->lock);

@@ -191,7 +191,8 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
         .tiles = p->tiling.tiles,
         .tile_cols = p->tiling.cols,
         .tile_rows = p->tiling.rows,
-        .tile_batch = p->gpu_gaze ? gpu_gaze_batch(p->gpu_gaze) : 1,
+        .tile_batch = p->gpu_gaze ? gpu_gaze_batch(p->gpu_gaze) :
+                      AG_MIN(ag_cpu_threads((uint32_t)p->config.cpu_threads), p->tiling.tiles),
         .model_bytes = p->gpu_gaze ? gpu_gaze_bytes(p->gpu_gaze) : 0,
         .produced = ring.produced,
         .dropped = p->dropped_before + ring.dropped,
