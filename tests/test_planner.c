@@ -172,7 +172,7 @@ static void test_random(void **state)
     struct ag_planner *planner;
     open_planner(&gpu, &planner);
     struct test_random random = { 11 };
-    for (uint32_t round = 0; round < 300; round++) {
+    for (uint32_t round = 0; round < 1500; round++) {
         struct test_plan_case c;
         test_plan_random(&random, &c);
         configure(planner, &c.setup);

@@ -5,7 +5,7 @@
 // A frame takes one of these paths, chosen here from the plan's area; all make the same pictures:
 //   dense   the mask panel is drawn whole
 //   sparse  the mask panel is drawn only where a cell is or, a frame ago, was
-//   copy    the union is the whole frame: the input goes into the history
+//   copy    the union is the whole frame: the input becomes the history
 // On all of them the history is written only where it changes, and read only where the error sum
 // needs it or four pixels change in part.
 #version 450
@@ -103,6 +103,28 @@ bool all_set(PIXELS words, uint bit)
     return all != 0;
 }
 
+// Whether only what changes in the mask panel is drawn. Most frames know without asking the plan.
+bool is_sparse()
+{
+    bool always = args.dispatch == COMPOSE_SPARSE || args.sparse_below >= args.width * args.height;
+    return args.mask_known != 0 && args.dispatch != COMPOSE_DENSE &&
+           (always || plan.pixels < args.sparse_below);
+}
+
+uint taken_path()
+{
+    if (args.keyframe != 0) {
+        return PLAN_PATH_KEYFRAME;
+    }
+    if (args.dispatch != COMPOSE_AUTO) {
+        return args.dispatch == COMPOSE_SPARSE ? PLAN_PATH_SPARSE : PLAN_PATH_DENSE;
+    }
+    uint pixels = plan.pixels;
+    return pixels == args.width * args.height ? PLAN_PATH_COPY
+           : pixels < args.sparse_below       ? PLAN_PATH_SPARSE
+                                              : PLAN_PATH_DENSE;
+}
+
 // What the cells do to a pixel (or a quad) and those below it in the same segments.
 struct block {
     PIXELS words;
@@ -111,11 +133,10 @@ struct block {
     bool draws;                  // the mask panel
 };
 
-block load_block(PIXELS segment, uint row_segment, bool sparse)
+block load_block(PIXELS segment, uint row_segment, bool known)
 {
     block b;
     PIXELS before = PIXELS(0);
-    bool known = sparse && args.mask_known != 0;
     for (uint i = 0; i < PARTS; i++) {
         uint at = row_segment * args.n_x + PART(segment, i);
         PART(b.words, i) = segments[at];
@@ -169,34 +190,21 @@ uint compose(uint at, block b)
 
 // ROWS pixels (or quads), one below the other, as far as there are. A loop rather than a branch
 // skips what is not needed: a software device takes both sides of a branch.
-uint compose_column(uint x, uint y0, uint width, bool sparse)
+uint compose_column(uint x, uint y0, uint width)
 {
     const bool always = (VARIANT & (COMPOSE_FULL_BLEND | COMPOSE_ERROR)) != 0;
     PIXELS segment = column[x];
+    bool known = (VARIANT & COMPOSE_MASK) != 0 && is_sparse();
     uint error = 0, y = y0, y1 = min(y0 + ROWS, args.height);
     while (y < y1) {
         uint row_segment = row[y];
         uint end = min(edges[args.n_x + 1 + row_segment + 1], y1);
-        block b = load_block(segment, row_segment, sparse);
+        block b = load_block(segment, row_segment, known);
         for (y = always || b.updates || b.draws ? y : end; y < end; y++) {
             error += compose(y * width + x, b);
         }
     }
     return error;
-}
-
-uint choose_path()
-{
-    if (args.keyframe != 0) {
-        return PLAN_PATH_KEYFRAME;
-    }
-    if (args.dispatch != COMPOSE_AUTO) {
-        return args.dispatch == COMPOSE_SPARSE ? PLAN_PATH_SPARSE : PLAN_PATH_DENSE;
-    }
-    uint pixels = plan.pixels;
-    return pixels == args.width * args.height ? PLAN_PATH_COPY
-           : pixels < args.sparse_below       ? PLAN_PATH_SPARSE
-                                              : PLAN_PATH_DENSE;
 }
 
 // 64-bit sum in two words. The last workgroup hands it over and leaves zeros for the next picture.
@@ -227,12 +235,11 @@ void main()
     uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     uint index = group * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     uint width = args.width / PARTS, y0 = index / width * ROWS;
-    uint path = choose_path();
     if (index == 0) {
-        stats[args.stats_at + 2] = path;
+        stats[args.stats_at + 2] = taken_path();
     }
     if (y0 < args.height) {
-        uint error = compose_column(index % width, y0, width, path == PLAN_PATH_SPARSE);
+        uint error = compose_column(index % width, y0, width);
         if (error != 0) {
             atomicAdd(error_of_group, error);
         }
