@@ -7,13 +7,22 @@
 #extension GL_GOOGLE_include_directive : require
 #include "interface/generate_args.h"
 
+// The variant `quad` makes four pixels of a row at once, for widths that are multiples of four.
+#ifdef QUAD
+#define PIXELS uvec4
+const uint PARTS = 4;
+#else
+#define PIXELS uint
+const uint PARTS = 1;
+#endif
+
 layout(local_size_x_id = 0, local_size_y = 1) in;
 // A kernel for each pattern: some drivers work through all branches of a switch and drop the rest.
 layout(constant_id = 1) const uint PATTERN = AG_GENERATE_PAN;
 
 layout(push_constant) uniform push_block { generate_args a; };
 
-layout(std430, set = 0, binding = 0) writeonly buffer picture_block { uint picture[]; };
+layout(std430, set = 0, binding = 0) writeonly buffer picture_block { PIXELS picture[]; };
 layout(std430, set = 0, binding = 1) readonly buffer table_block { float table[]; };
 
 uint rgb(uint r, uint g, uint b)
@@ -130,11 +139,16 @@ uint draw(uvec2 at)
 
 void main()
 {
-    uint x = gl_GlobalInvocationID.x, y0 = gl_WorkGroupID.y * GENERATE_ROWS;
+    uint x = gl_GlobalInvocationID.x * PARTS, y0 = gl_WorkGroupID.y * GENERATE_ROWS;
     if (x >= a.width) {
         return;
     }
     for (uint y = y0; y < min(y0 + GENERATE_ROWS, a.height); y++) {
+#ifdef QUAD
+        picture[(y * a.width + x) / 4] = uvec4(draw(uvec2(x, y)), draw(uvec2(x + 1, y)),
+                                               draw(uvec2(x + 2, y)), draw(uvec2(x + 3, y)));
+#else
         picture[y * a.width + x] = draw(uvec2(x, y));
+#endif
     }
 }

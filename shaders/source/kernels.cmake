@@ -1,1 +1,1 @@
-ag_shaders(source generate)
+ag_shaders(source generate generate:quad=QUAD=1)

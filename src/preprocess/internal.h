@@ -17,7 +17,7 @@ struct ag_preprocess {
     struct ag_kernel *color;       // for one pixel format, that of the last frame
     uint32_t color_constants[COLOR_CONSTANTS];
     struct ag_buffer *samples;     // as large as the largest frame so far
-    struct ag_kernel *generate[AG_GENERATE_COUNT]; // synthetic frames: made when first seen
+    struct ag_kernel *generate[2][AG_GENERATE_COUNT]; // a pixel, four at once; made when first seen
     struct ag_buffer *waves;       // their tables: UPLOAD, a slot for each submission in flight
     uint32_t next_waves;
 

@@ -19,8 +19,8 @@ AG_SHADERS(source);
 void ag_picture_destroy(struct ag_preprocess *p)
 {
     ag_buffer_destroy(p->gpu, &p->waves);
-    for (uint32_t i = 0; i < AG_GENERATE_COUNT; i++) {
-        ag_kernel_destroy(p->gpu, &p->generate[i]);
+    for (uint32_t i = 0; i < 2 * AG_GENERATE_COUNT; i++) {
+        ag_kernel_destroy(p->gpu, &p->generate[i / AG_GENERATE_COUNT][i % AG_GENERATE_COUNT]);
     }
     ag_buffer_destroy(p->gpu, &p->samples);
     ag_kernel_destroy(p->gpu, &p->color);
@@ -206,14 +206,16 @@ static bool reserve_waves(struct ag_preprocess *p, uint64_t slot, struct ag_erro
     return p->waves != NULL;
 }
 
-static bool make_generator(struct ag_preprocess *p, uint32_t pattern, struct ag_error *err)
+static struct ag_kernel *make_generator(struct ag_preprocess *p, uint32_t pattern, bool quad,
+                                        struct ag_error *err)
 {
-    struct ag_kernel_params params = { &ag_shaders_source, "generate",
+    struct ag_kernel **kernel = &p->generate[quad][pattern];
+    struct ag_kernel_params params = { &ag_shaders_source, quad ? "generate.quad" : "generate",
                                        AG_CONSTANTS(GENERATE_GROUP, pattern) };
-    if (!p->generate[pattern]) {
-        p->generate[pattern] = ag_kernel_create(p->gpu, &params, err);
+    if (!*kernel) {
+        *kernel = ag_kernel_create(p->gpu, &params, err);
     }
-    return p->generate[pattern] != NULL;
+    return *kernel;
 }
 
 static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
@@ -231,14 +233,16 @@ static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_pattern_prepare(f->pattern, f->index, f->width, f->height, &a,
                        (float *)((uint8_t *)p->waves->data + at));
     ag_buffer_flush(p->gpu, p->waves);
-    if (!make_generator(p, a.pattern, err)) {
+    uint32_t parts = f->width % 4 == 0 ? 4 : 1;
+    const struct ag_kernel *kernel = make_generator(p, a.pattern, parts == 4, err);
+    if (!kernel) {
         return false;
     }
 
     ag_cmd_stage_begin(cmd, AG_STAGE_GENERATE);
     uint64_t bytes = (uint64_t)f->width * f->height * 4;
-    ag_dispatch(cmd, p->generate[a.pattern], AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
-                sizeof(a), AG_DIV_UP(f->width, GENERATE_GROUP), AG_DIV_UP(f->height, GENERATE_ROWS), 1);
+    ag_dispatch(cmd, kernel, AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
+                sizeof(a), AG_DIV_UP(f->width / parts, GENERATE_GROUP), AG_DIV_UP(f->height, GENERATE_ROWS), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;
