@@ -94,6 +94,28 @@ def explained(run):
     return worst(checks)
 
 
+# Pixels that the stress masks update, at both sizes; with the geometry `effective` where it differs.
+PIXELS = {
+    "empty": ((0, 0), None), "tiny-sparse": ((240, 510), None),
+    "multiscale": ((311972, 701544), (19280, 43056)),
+    "dense-grid-64": ((1280 * 720, 1920 * 1080), None),
+    "redundant-full-frame": ((1280 * 720, 1920 * 1080), None),
+}
+
+
+def exact_pixels(run):
+    checks = []
+    for mask, (usual, effective) in PIXELS.items():
+        for i, p in enumerate(SIZES):
+            for geometry in ("native", "deduplicated", "effective"):
+                s = run.case(f"stress-{mask}-{geometry}-{p}")
+                expected = (effective if geometry == "effective" and effective else usual)[i]
+                ratio = s["mask"]["gaze_ratio"]["mean"]
+                pixels = round(ratio * s["source"]["width"] * s["source"]["height"])
+                checks.append((pixels == expected, f"{mask} {geometry} {p}: {pixels} pixels, expected {expected}"))
+    return worst(checks)
+
+
 def same_hash(run, a, b):
     return run.case(a)["output_hash"] == run.case(b)["output_hash"], f"{a} = {b}"
 
@@ -134,6 +156,7 @@ def sound(run):
             (s["complete"], "incomplete"), (s["frames"] > 0, "no frames"),
             (t["p50"] <= t["p95"] <= t["p99"] <= t["max"], "percentiles out of order"),
             (s["mask"]["duplicate_inferences"] == 0, "frames inferred twice"),
+            (s["mask"]["gaze_ratio"]["samples"] == s["frames"] - s["keyframes"], "frames without a gaze ratio"),
             (s["source"]["dropped"] == 0, "frames dropped in lock-step"),
             (s["transfers"]["validation_messages"] == 0, "validation messages"),
             (all(math.isfinite(v) for v in t.values()), "numbers that are none")) if not ok]
@@ -185,6 +208,7 @@ GATES = {
     "stable": (stable, "p95/p50 at most 1.25 at a fixed budget"),
     "motion-costs-tokens": (motion_costs_tokens, "at a fixed budget no source costs more than 1.1 of a static one"),
     "explained": (explained, "stages and waits explain 95 % of the latency"),
+    "exact-pixels": (exact_pixels, "stress masks update as many pixels as they must"),
     "same-semantics": (same_semantics, "one output, whatever the geometry, dispatch and HUD"),
     "no-hidden-sync": (no_hidden_sync, "HUD and PSNR cost under 3 %, no readback is waited for"),
     "tiled": (tiled, "1080p tiled at 60 frames a second"),

@@ -27,10 +27,10 @@ def times(p50, p95=None, window=600):
 def summary(interval=1.0, software=False):
     return {
         "complete": True, "frames": 600, "warmup_frames": 60, "frames_a_second": 1000 / interval,
-        "git_revision": "0123", "startup_ms": 300, "output_hash": "aa", "gaze_hash": "bb",
+        "git_revision": "0123", "keyframes": 0, "startup_ms": 300, "output_hash": "aa", "gaze_hash": "bb",
         "device": {"name": "Some GPU", "driver": "d", "driver_info": "i", "software": software},
-        "source": {"dropped": 0},
-        "mask": {"duplicate_inferences": 0, "tokens": {"mean": 3}, "gaze_ratio": {"mean": 0.1}},
+        "source": {"dropped": 0, "width": 1920, "height": 1080},
+        "mask": {"duplicate_inferences": 0, "tokens": {"mean": 3}, "gaze_ratio": {"mean": 0.1, "samples": 600}},
         "psnr_db": {"mean": 30}, "model_psnr_db": {"mean": None},
         "residency": {"resize_to_mask_source": "device"},
         "transfers": {"allocations": 0, "validation_messages": 0},
@@ -62,9 +62,23 @@ class Gates(unittest.TestCase):
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
-        self.cases = {n: summary() for n in self.names}
+        self.cases = self.make()
         with open(os.path.join(self.folder.name, "crossover.json"), "w") as f:
             json.dump({"device": "Some GPU", "sizes": ["1280x720", "1920x1080"]}, f)
+
+    def make(self, *arguments, **options):
+        cases = {n: summary(*arguments, **options) for n in self.names}
+        for name, s in cases.items():
+            mask = re.match(r"stress-(.*)-(native|deduplicated|effective)-(720p|1080p)$", name)
+            if mask:
+                size = (1280, 720) if mask[3] == "720p" else (1920, 1080)
+                pixels = {"empty": (0, 0), "tiny-sparse": (240, 510), "multiscale": (311972, 701544)}.get(
+                    mask[1], (1280 * 720, 1920 * 1080))[mask[3] == "1080p"]
+                if mask[1] == "multiscale" and mask[2] == "effective":
+                    pixels = (19280, 43056)[mask[3] == "1080p"]
+                s["source"].update(width=size[0], height=size[1])
+                s["mask"]["gaze_ratio"]["mean"] = pixels / (size[0] * size[1])
+        return cases
 
     def tearDown(self):
         self.folder.cleanup()
@@ -93,7 +107,7 @@ class Gates(unittest.TestCase):
         self.assertEqual(result.returncode, 0)
 
     def test_collapse(self):
-        self.cases["stress-dense-grid-64-native-720p"] = summary(1.2)
+        self.cases["stress-dense-grid-64-native-720p"]["timing_ms"]["interval"] = times(1.2)
         self.expect("no-collapse", "FAIL", "dense-grid-64 native 720p: p50 interval / tiny-sparse 1.200")
 
     def test_frame_time(self):
@@ -103,6 +117,7 @@ class Gates(unittest.TestCase):
 
     def test_too_few_frames(self):
         self.cases["pan-1080p-hud"]["frames"] = 100
+        self.cases["pan-1080p-hud"]["mask"]["gaze_ratio"]["samples"] = 100
         self.expect("frame-time", "FAIL", "pan-1080p-hud has 100 frames")
 
     def test_unstable(self):
@@ -121,6 +136,14 @@ class Gates(unittest.TestCase):
     def test_counted_twice(self):
         self.cases["pan-720p-autogaze"]["timing_ms"]["accounted"]["p05"] = 1.2
         self.expect("explained", "FAIL", "120.0 %")
+
+    def test_wrong_pixels(self):
+        self.cases["stress-tiny-sparse-effective-1080p"]["mask"]["gaze_ratio"]["mean"] = 511 / (1920 * 1080)
+        self.expect("exact-pixels", "FAIL", "tiny-sparse effective 1080p: 511 pixels, expected 510")
+
+    def test_lost_sample(self):
+        self.cases["pan-720p-autogaze"]["mask"]["gaze_ratio"]["samples"] = 599
+        self.expect("sound", "FAIL", "pan-720p-autogaze: frames without a gaze ratio")
 
     def test_other_pictures(self):
         self.cases["stress-multiscale-native-1080p-dense"]["output_hash"] = "cc"
@@ -162,7 +185,7 @@ class Gates(unittest.TestCase):
         self.assertIn("cases that failed: pan-1080p-hud", result.stdout)
 
     def test_software(self):
-        self.cases = {n: summary(20, software=True) for n in self.names}
+        self.cases = self.make(20, software=True)
         result, verdicts = self.judge()
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertNotIn("no-collapse", verdicts)
