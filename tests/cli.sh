@@ -58,6 +58,14 @@ expect 2 'missing.mp4' --headless --quiet missing.mp4
 expect 2 'notes.mp4' --headless --quiet notes.mp4
 expect 2 'notes.txt' --headless --quiet notes.txt
 expect 2 'empty.mp4' --headless --quiet empty.mp4
+mkdir no-media
+expect 2 'without videos' --headless --quiet no-media
+expect 2 'no file fits' --headless --quiet 'missing-*.mp4'
+expect 2 'no camera /dev/video99' --headless --quiet --source camera --camera-device /dev/video99
+expect 2 '/dev/null' --headless --quiet --source camera --camera-device /dev/null
+expect 0 '' --list-cameras
+mkfifo silent
+expect 2 'silent' --headless --quiet silent # nobody ever writes: an end after five seconds
 expect 2 'cut.mp4' --headless --quiet cut.mp4
 expect 2 'folder' --headless --quiet folder
 expect 1 'unknown source\|is not\|not one of\|source' --headless --source synthetic-pam

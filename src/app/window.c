@@ -114,6 +114,11 @@ bool window_open_item(struct window *w, int direction)
     for (int tries = 0; tries < w->list.n; tries++) {
         const char *item = playlist_move(&w->list, direction);
         if (ag_pipeline_open(w->pipeline, item, &err)) {
+            const char *slash = strrchr(item, '/');
+            char text[256];
+            snprintf(text, sizeof(text), "%d of %d: %.200s", w->list.at + 1, w->list.n,
+                     slash && slash[1] ? slash + 1 : item);
+            window_notice(w, text, false);
             w->ended = w->failed = false;
             ag_screen_refresh(w->screen);
             w->redraw = true;
