@@ -471,6 +471,42 @@ static void nothing_is_made_anew(void **state)
     close_run(&r);
 }
 
+// 12.5 and 12.15: the displayed work went unmeasured, or the time of its submission was told. Every
+// frame's report has the device's own times of its plan and composition, and they are within the
+// frame's.
+static void displayed_work_is_measured(void **state)
+{
+    struct run r;
+    open_run(&r, *state, "--source synthetic-pan --force-mask multiscale");
+    if (ag_gpu_get_info(r.gpu)->timestamp_ns <= 0) {
+        fail_msg("this device has no timestamps");
+    }
+    for (int i = 0; i < 4; i++) {
+        struct ag_frame_report report = compose(&r);
+        int64_t plan = report.gpu_ns[AG_STAGE_PLAN], composed = report.gpu_ns[AG_STAGE_COMPOSE];
+        assert_true(plan > 0 && composed > 0);
+        assert_true(plan + composed <= report.gpu_total_ns);
+    }
+    close_run(&r);
+}
+
+// 12.12: defaults depended on the entry point. There is one table, and these are its values.
+static void defaults_have_one_place(void **state)
+{
+    (void)state;
+    struct ag_config c;
+    struct ag_error err = { 0 };
+    assert_true(ag_config_parse_args(&c, 1, (char *[]){ "x" }, &err));
+    assert_true(c.patch_diff_threshold == 0.15 && c.blend_alpha == 0.38);
+    assert_int_equal(c.keyframe_interval, 0);
+    assert_int_equal(c.geometry, AG_GEOMETRY_DEDUPLICATED);
+    assert_int_equal(c.style, AG_STYLE_IMAGE_MASK_ONLY);
+    assert_int_equal(c.output, AG_OUTPUT_INTERFRAME);
+    assert_int_equal(c.dispatch, AG_DISPATCH_AUTO);
+    assert_int_equal(c.compositor, AG_COMPOSITOR_VULKAN);
+    assert_true(c.psnr && c.cell_scale == 1);
+}
+
 static int open_gpu(void **state)
 {
     *state = test_gpu_open();
@@ -501,6 +537,8 @@ int main(void)
         cmocka_unit_test(one_writer_of_the_history),
         cmocka_unit_test(display_does_not_steer_the_model),
         cmocka_unit_test(nothing_is_made_anew),
+        cmocka_unit_test(displayed_work_is_measured),
+        cmocka_unit_test(defaults_have_one_place),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);
 }
