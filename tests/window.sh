@@ -277,6 +277,9 @@ check 'R ends it: it can be played' [ "$(ffprobe -v error -count_frames -show_en
 check 'it has the size of three panels' [ "$(ffprobe -v error -show_entries stream=width,height \
     -of csv=p=0 "$file")" = 960,180 ]
 
+press w
+check 'W writes the numbers' python3 -c "import glob, json; print(json.load(open(glob.glob('autogaze-*.json')[0]))['frames'] > 50 or exit(1))"
+
 # ---- fullscreen, sizes, hidden and shown ----
 rss() { awk '/^VmRSS/ { print $2 }' /proc/$running/status; }
 memory=$(rss)

@@ -265,6 +265,17 @@ static void screenshot(struct window *w, int unused)
     } // the writer says when it is there
 }
 
+static void write_summary(struct window *w, int unused)
+{
+    (void)unused;
+    struct ag_error err = { 0 };
+    char name[700], text[768];
+    file_name(name, sizeof(name), ".json");
+    bool ok = session_summary(&w->session, name, &err);
+    snprintf(text, sizeof(text), "wrote '%s'", name);
+    window_notice(w, ok ? text : err.text, !ok);
+}
+
 static void record(struct window *w, int unused)
 {
     (void)unused;
@@ -358,6 +369,7 @@ static const struct key keys[] = {
     { SDLK_f, 0, false, "F", "fullscreen", toggle_fullscreen, 0 },
     { SDLK_p, 0, false, "P", "screenshot", screenshot, 0 },
     { SDLK_r, 0, false, "R", "record, end the recording", record, 0 },
+    { SDLK_w, 0, false, "W", "write all numbers (JSON)", write_summary, 0 },
     { 0, '?', false, "?", "this help", toggle_help, 0 },
 };
 

@@ -129,29 +129,43 @@ static struct ag_gpu_counters difference(struct ag_gpu_counters a, struct ag_gpu
     return a;
 }
 
+// Waits for what is in flight, and says what is known then.
+static bool take_stock(struct session *s, struct ag_run_info *info,
+                       struct ag_stats_snapshot *snapshot, struct ag_error *err)
+{
+    bool ok = ag_pipeline_drain(s->pipeline, err);
+    session_collect(s);
+    uint64_t allocations = ag_alloc_count() - s->allocations_before;
+    ag_pipeline_info(s->pipeline, info);
+    info->host_allocations = allocations;
+    info->counters = difference(info->counters, s->before);
+    if (s->reported) { // nothing was composed since: the last report's arrays are valid
+        info->last_plan = s->last.plan;
+        info->last_spans = ag_pipeline_spans(s->pipeline, &s->last);
+    }
+    info->startup_ns = s->startup_ns;
+    info->startup = s->startup;
+    ag_stats_snapshot(s->stats, snapshot);
+    return hash_output(s, &info->output_hash, err) && ok;
+}
+
+bool session_summary(struct session *s, const char *path, struct ag_error *err)
+{
+    struct ag_run_info info;
+    struct ag_stats_snapshot snapshot;
+    return take_stock(s, &info, &snapshot, err) && ag_summary_write(path, &info, &snapshot, err);
+}
+
 bool session_finish(struct session *s, bool complete, struct ag_error *err)
 {
     struct ag_run_info info;
     struct ag_stats_snapshot snapshot;
-    bool ok = ag_pipeline_drain(s->pipeline, err);
-    session_collect(s);
-    uint64_t allocations = ag_alloc_count() - s->allocations_before;
-    ag_pipeline_info(s->pipeline, &info);
-    info.host_allocations = allocations;
-    info.counters = difference(info.counters, s->before);
-    if (s->reported) { // nothing was composed since: the last report's arrays are valid
-        info.last_plan = s->last.plan;
-        info.last_spans = ag_pipeline_spans(s->pipeline, &s->last);
-    }
-    info.startup_ns = s->startup_ns;
-    info.startup = s->startup;
+    bool ok = take_stock(s, &info, &snapshot, err);
     info.complete = complete;
-    ok = hash_output(s, &info.output_hash, err) && ok;
     if (ok && s->config->screenshot) {
         ok = session_screenshot(s, s->config->screenshot, err);
     }
     ok = takeaway_finish(&s->takeaway, err) && ok;
-    ag_stats_snapshot(s->stats, &snapshot);
     ag_summary_print(&info, &snapshot);
     if (s->config->perf_summary) {
         ok = ag_summary_write(s->config->perf_summary, &info, &snapshot, err) && ok;

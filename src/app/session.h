@@ -33,6 +33,8 @@ struct ag_screen_frame session_frame(struct session *s);
 // The last frame in its layout, or with --screenshot-hud the screen as it looks. The writer says
 // when it is done. Needs a screen.
 bool session_screenshot(struct session *s, const char *path, struct ag_error *err);
+// The numbers so far, as JSON (waits for what is in flight).
+bool session_summary(struct session *s, const char *path, struct ag_error *err);
 // True once warm-up and the frames asked for have been composed (`composed`: ticks that made one).
 bool session_done(const struct session *s, uint64_t composed);
 // Ends the run in order: drains, writes screenshot, trace and summary, prints the table with the

@@ -34,6 +34,8 @@ struct ag_screen {
     enum ag_grip grip;
     double grip_x, grip_y;
     bool moved;                 // since the last draw
+    struct ag_hud_input input;  // of the last draw
+    bool has_input;
 
     // From the reports.
     struct ag_frame_report report; // newest; its arrays are the ones below
@@ -477,6 +479,8 @@ enum ag_presenter_state ag_screen_draw(struct ag_screen *s, const struct ag_scre
         return AG_PRESENTER_ERROR;
     }
     s->moved = false;
+    s->input = frame->input;
+    s->has_input = true;
     s->shown_frame = frame_id;
     if (!again) {
         struct cost *sum = cost_of(s, frame_id);
@@ -547,9 +551,13 @@ uint64_t ag_screen_capture(struct ag_screen *s, const struct ag_screen_frame *fr
     }
     bool ok = true;
     if (hud) {
+        // The mouse as the window saw it last: whatever it holds stays in its hand.
+        struct ag_screen_frame seen = *frame;
+        seen.input = s->has_input ? s->input : frame->input;
+        seen.input.now_ns = frame->input.now_ns;
         struct ag_hud_actions actions;
         struct cost cost = { 0 };
-        ok = draw_all(s, s->capture, &target, frame, &actions, &cost, err);
+        ok = draw_all(s, s->capture, &target, &seen, &actions, &cost, err);
     } else {
         struct ag_view view;
         bare_view(s, frame, &view);
