@@ -85,8 +85,6 @@ def motion_costs_tokens(run):
 def explained(run):
     checks = []
     for name, s in run.cases.items():
-        if run.software and "hud" in s["timing_ms"]["stages"]:
-            continue  # lavapipe draws behind the back of its timestamps
         share = (s["timing_ms"].get("accounted") or {}).get("p05")
         checks.append((bool(s["timing_ms"].get("dominant_stage")) and share is not None and 0.95 <= share <= 1.05,
                        f"{name}: {'no share' if share is None else f'{100 * share:.1f} % of the latency'} explained, "

@@ -268,6 +268,26 @@ static void times_come_back_for_stages(void **state)
     assert_int_equal(times.stage_ns[AG_STAGE_VISION], 0);
     assert_false(next_times(gpu, &times));
 
+    // Stages that follow one another at once leave no gap; what lies between two belongs to none.
+    for (int between = 0; between < 2 && !times.dropped; between++) {
+        cmd = test_gpu_begin(gpu);
+        for (int i = 0; i < 3; i++) {
+            ag_cmd_stage_begin(cmd, i % 2 ? AG_STAGE_PLAN : AG_STAGE_RESIZE);
+            ag_cmd_fill(cmd, b, 0, b->size, 3);
+            ag_cmd_stage_end(cmd);
+            ag_cmd_barrier(cmd);
+            if (between) {
+                ag_cmd_fill(cmd, b, 0, b->size, 4);
+                ag_cmd_barrier(cmd);
+            }
+        }
+        test_gpu_finish(gpu, cmd);
+        assert_true(next_times(gpu, &times));
+        int64_t sum = times.stage_ns[AG_STAGE_RESIZE] + times.stage_ns[AG_STAGE_PLAN];
+        int64_t gap = times.end_ns - times.begin_ns - sum;
+        assert_true(between ? gap > 8 : gap >= -8 && gap <= 8); // rounding
+    }
+
     // More entries than there are queries: the sample is dropped, the frame is fine.
     cmd = test_gpu_begin(gpu);
     for (int i = 0; i < AG_MAX_QUERIES / 2 + 1; i++) {

@@ -89,8 +89,8 @@ struct ag_cmd *ag_cmd_begin(struct ag_gpu *gpu, uint64_t frame_id, struct ag_err
     cmd->wants_times = true;
     cmd->frame_id = frame_id;
     cmd->bound = NULL;
-    cmd->n_stages = cmd->n_waits = cmd->n_signals = 0;
-    cmd->in_stage = cmd->overflow = false;
+    cmd->n_stages = cmd->n_queries = cmd->n_waits = cmd->n_signals = 0;
+    cmd->in_stage = cmd->overflow = cmd->unstaged = false;
     pthread_mutex_lock(&gpu->lock);
     gpu->recording++;
     pthread_mutex_unlock(&gpu->lock);
@@ -164,6 +164,7 @@ uint64_t ag_cmd_submit(struct ag_cmd *cmd, struct ag_error *err)
 VkCommandBuffer ag_vk_command_buffer(struct ag_cmd *cmd)
 {
     cmd->bound = NULL; // the caller binds pipelines of its own
+    cmd->unstaged = true;
     return cmd->buffer;
 }
 
@@ -240,6 +241,7 @@ void ag_cmd_copy(struct ag_cmd *cmd, const struct ag_buffer *dst, uint64_t dst_o
     if (size == 0) {
         return;
     }
+    cmd->unstaged = true;
     VkBufferCopy region = { .srcOffset = src_offset, .dstOffset = dst_offset, .size = size };
     vkCmdCopyBuffer(cmd->buffer, ag_vk_buffer(src), ag_vk_buffer(dst), 1, &region);
     struct ag_gpu_counters *counters = &cmd->gpu->counters;
@@ -252,6 +254,7 @@ void ag_cmd_fill(struct ag_cmd *cmd, const struct ag_buffer *dst, uint64_t offse
 {
     assert(cmd->recording && ag_vk_inside(dst, offset, size) && offset % 4 == 0 && size % 4 == 0);
     if (size > 0) {
+        cmd->unstaged = true;
         vkCmdFillBuffer(cmd->buffer, ag_vk_buffer(dst), offset, size, word);
     }
 }
@@ -267,6 +270,7 @@ static bool bind(struct ag_cmd *cmd, const struct ag_kernel *kernel,
     if (!ag_vk_kernel_ready(kernel)) {
         return false; // the submission will say that the device is lost
     }
+    cmd->unstaged = true;
     if (cmd->bound != kernel) {
         vkCmdBindPipeline(cmd->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
         cmd->bound = kernel;

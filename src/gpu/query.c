@@ -4,27 +4,36 @@
 
 // Timestamps: a pair around each entry of a stage, read late and without waiting.
 
+static uint8_t write_timestamp(struct ag_cmd *cmd)
+{
+    vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
+                         cmd->n_queries);
+    return (uint8_t)cmd->n_queries++;
+}
+
 void ag_cmd_stage_begin(struct ag_cmd *cmd, enum ag_stage stage)
 {
     assert(cmd->recording && !cmd->in_stage);
     cmd->in_stage = true;
     ag_vk_label_begin(cmd, ag_stage_name(stage));
     cmd->overflow = cmd->overflow || cmd->n_stages == AG_COUNT(cmd->stages);
-    if (cmd->queries && !cmd->overflow) {
-        cmd->stages[cmd->n_stages] = (uint8_t)stage;
-        vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
-                             cmd->n_stages * 2);
+    if (!cmd->queries || cmd->overflow) {
+        return;
     }
+    // A stage that follows another one at once begins where that one ended: a timestamp costs the
+    // device about as much as a barrier, and the barrier in between is then in somebody's time.
+    bool follows = cmd->n_stages > 0 && !cmd->unstaged;
+    uint8_t begin = follows ? cmd->stages[cmd->n_stages - 1].end : write_timestamp(cmd);
+    cmd->stages[cmd->n_stages].stage = (uint8_t)stage;
+    cmd->stages[cmd->n_stages].begin = begin;
 }
 
 void ag_cmd_stage_end(struct ag_cmd *cmd)
 {
     assert(cmd->recording && cmd->in_stage);
-    cmd->in_stage = false;
+    cmd->in_stage = cmd->unstaged = false;
     if (cmd->queries && !cmd->overflow) {
-        vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
-                             cmd->n_stages * 2 + 1);
-        cmd->n_stages++;
+        cmd->stages[cmd->n_stages++].end = write_timestamp(cmd);
     }
     ag_vk_label_end(cmd);
 }
@@ -49,20 +58,21 @@ static bool read_stages(const struct ag_cmd *cmd, struct ag_gpu_times *out)
         return true;
     }
     VkResult result = vkGetQueryPoolResults(
-        gpu->device, cmd->queries, 0, cmd->n_stages * 2, sizeof(q), q, sizeof(q[0]),
+        gpu->device, cmd->queries, 0, cmd->n_queries, sizeof(q), q, sizeof(q[0]),
         VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
     if (result != VK_SUCCESS) {
         return false;
     }
     uint64_t first = q[0].ticks & gpu->timestamp_mask;
     for (uint32_t i = 0; i < cmd->n_stages; i++) {
-        if (!q[i * 2].available || !q[i * 2 + 1].available) {
+        uint32_t begin = cmd->stages[i].begin, end = cmd->stages[i].end;
+        if (!q[begin].available || !q[end].available) {
             return false;
         }
-        uint64_t ticks = (q[i * 2 + 1].ticks - q[i * 2].ticks) & gpu->timestamp_mask;
-        out->stage_ns[cmd->stages[i]] += to_ns(gpu, ticks);
+        uint64_t ticks = (q[end].ticks - q[begin].ticks) & gpu->timestamp_mask;
+        out->stage_ns[cmd->stages[i].stage] += to_ns(gpu, ticks);
     }
-    uint64_t span = (q[cmd->n_stages * 2 - 1].ticks - first) & gpu->timestamp_mask;
+    uint64_t span = (q[cmd->n_queries - 1].ticks - first) & gpu->timestamp_mask;
     out->begin_ns = to_ns(gpu, first);
     out->end_ns = out->begin_ns + to_ns(gpu, span);
     return true;

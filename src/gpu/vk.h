@@ -60,8 +60,11 @@ struct ag_cmd {
     uint64_t frame_id;
     const struct ag_kernel *bound;
 
-    uint8_t stages[AG_MAX_QUERIES / 2]; // enum ag_stage of query pair i
-    uint32_t n_stages;
+    struct {
+        uint8_t stage, begin, end; // enum ag_stage, its two queries
+    } stages[AG_MAX_QUERIES / 2];
+    uint32_t n_stages, n_queries;
+    bool unstaged;    // something was recorded since the last stage ended
     bool in_stage;    // between stage_begin and stage_end
     bool overflow;    // a stage got no queries
     bool wants_times; // finished times have not been collected
