@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "autogaze/preprocess_ref.h"
+#include "autogaze/tiles.h"
 
 // Model inputs of all frames: as stored, the rest from the u8 sources.
 static bool make_inputs(struct run *r)
@@ -149,40 +150,76 @@ static bool check_stream(struct run *r)
     return ok;
 }
 
-static void cut_tile(const struct ag_model_config *c, const float *square, uint32_t frames,
-                     uint32_t row, uint32_t col, float *out)
+// One frame's stitched mask against the file's, scale by scale.
+static bool compare_masks(struct run *r, struct ag_verify_case *k,
+                          const struct ag_target_scales *target, const uint8_t *mask,
+                          uint32_t frame, uint32_t frames)
 {
-    uint32_t side = c->image_size;
-    for (uint32_t plane = 0; plane < 3 * frames; plane++) {
-        for (uint32_t y = 0; y < side; y++, out += side) {
-            memcpy(out, square + (((size_t)plane * 2 + row) * side + y) * 2 * side +
-                   (size_t)col * side, side * sizeof(*out));
-        }
-    }
-}
-
-static bool compare_masks(struct run *r, struct ag_verify_case *k, uint8_t **masks, uint32_t frames)
-{
-    const struct ag_model_config *c = &r->model->config;
-    for (uint32_t s = 0; s < c->n_scales; s++) {
+    for (uint32_t s = 0; s < target->n_scales; s++) {
         char name[16];
-        uint32_t side = 2 * c->scale_grid[s];
+        uint32_t side = target->map[s];
         snprintf(name, sizeof(name), "mask%u", s);
-        const uint8_t *mask = GET(r, uint8_t, "square.", name, AG_U8, frames, side, side);
-        if (!mask) {
+        const uint8_t *all = GET(r, uint8_t, "square.", name, AG_U8, frames, side, side);
+        if (!all) {
             return false;
         }
-        for (size_t i = 0; i < (size_t)frames * side * side; i++) {
-            if (masks[s][i] != mask[i]) {
-                ag_verify_complain(k, "frame %zu, mask of scale %u: row %zu, column %zu differs",
-                         i / side / side, c->scale[s], i / side % side, i % side);
+        for (size_t i = 0; i < (size_t)side * side; i++) {
+            if (mask[target->first[s] + i] != all[(size_t)frame * side * side + i]) {
+                ag_verify_complain(k, "frame %u, mask of scale %u: row %zu, column %zu differs",
+                                   frame, target->scale[s], i / side, i % side);
             }
         }
     }
     return true;
 }
 
-// Square frames cut into 2 x 2 tiles, each a stream of its own, their masks side by side.
+// A square clip through upstream's target scales (tiles.h): cut, each tile a stream of its own,
+// stitched.
+static bool play_square(struct run *r, struct ag_verify_case *k, const struct expected *e,
+                        const struct ag_target_scales *target, const float *square)
+{
+    const struct ag_model_config *c = &r->model->config;
+    uint32_t side = target->scale[target->n_scales - 1], frames = e->frames;
+    uint32_t tiles = target->tiles_a_side * target->tiles_a_side;
+    size_t size = input_size(c);
+    float *cut = ag_alloc(tiles * size * sizeof(*cut));
+    float *clips = ag_alloc(tiles * frames * size * sizeof(*clips)); // [tile][T]
+    struct ag_gaze *gaze = ag_alloc(tiles * frames * sizeof(*gaze)); // [tile][T]
+    struct ag_gaze *frame = ag_alloc(tiles * sizeof(*frame));
+    uint32_t *ids = ag_alloc((size_t)tiles * frames * c->cells * sizeof(*ids));
+    uint32_t *stitched = ag_alloc(target->cells * sizeof(*stitched));
+    uint8_t *mask = ag_alloc(target->cells);
+    for (uint32_t t = 0; t < frames; t++) {
+        ag_target_cut(target, c, square + (size_t)t * 3 * side * side, cut);
+        for (uint32_t i = 0; i < tiles; i++) {
+            memcpy(clips + (i * frames + t) * size, cut + i * size, size * sizeof(*cut));
+            gaze[i * frames + t].ids = ids + (size_t)(i * frames + t) * c->cells;
+        }
+    }
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < tiles; i++) {
+        struct play p = { .r = r, .out = k, .e = e, .inputs = clips + i * frames * size,
+                          .stop = frames, .kept = gaze + i * frames };
+        ok = ag_verify_play(&p);
+    }
+    for (uint32_t t = 0; ok && t < frames; t++) {
+        for (uint32_t i = 0; i < tiles; i++) {
+            frame[i] = gaze[i * frames + t];
+        }
+        ag_target_stitch(target, c, frame, mask, stitched);
+        ok = compare_masks(r, k, target, mask, t, frames);
+    }
+    ag_free(mask);
+    ag_free(stitched);
+    ag_free(ids);
+    ag_free(frame);
+    ag_free(gaze);
+    ag_free(clips);
+    ag_free(cut);
+    return ok;
+}
+
+// Square frames of 2 x 2 tiles.
 static bool check_square(struct run *r)
 {
     const struct ag_model_config *c = &r->model->config;
@@ -191,34 +228,24 @@ static bool check_square(struct run *r)
     if (!ag_vectors_has(&r->vectors, "square.", "source")) {
         return true;
     }
+    struct ag_target_scales target;
+    uint32_t scales[AG_MAX_SCALES];
+    for (uint32_t s = 0; s < c->n_scales; s++) {
+        scales[s] = 2 * c->scale_grid[s] * c->patch;
+    }
     const float *square = GET_SIZED(r, float, "square.", "source", AG_F32, &entry, AG_ANY, 3,
                                     2 * c->image_size, 2 * c->image_size);
-    if (!square || !ag_verify_read_params(r, "tiles.0.", &e)) {
+    if (!square || !ag_verify_read_params(r, "tiles.0.", &e) ||
+        !ag_target_make(c, scales, c->n_scales, c->patch, &target, r->err)) {
         return false;
     }
     e.frames = entry->shape[0];
     struct ag_verify_case *k = ag_verify_add_case(r->report, "square", e.frames);
-    float *tile = ag_alloc(e.frames * input_size(c) * sizeof(*tile));
-    uint8_t *masks[AG_MAX_SCALES] = { 0 };
-    for (uint32_t s = 0; s < c->n_scales; s++) {
-        masks[s] = ag_alloc((size_t)e.frames * 4 * c->scale_grid[s] * c->scale_grid[s]);
-    }
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < 4; i++) {
-        cut_tile(c, square, e.frames, i / 2, i % 2, tile);
-        struct play p = { .r = r, .out = k, .e = &e, .inputs = tile, .stop = e.frames,
-                          .masks = masks, .tile_row = i / 2, .tile_col = i % 2 };
-        ok = ag_verify_play(&p);
-    }
-    ok = ok && compare_masks(r, k, masks, e.frames);
+    bool ok = play_square(r, k, &e, &target, square);
     if (k->passed) {
         snprintf(k->ids, sizeof(k->ids), "identical");
     }
     ag_verify_close_case(r->report, k, r->backend->bounds);
-    for (uint32_t s = 0; s < c->n_scales; s++) {
-        ag_free(masks[s]);
-    }
-    ag_free(tile);
     return ok;
 }
 

@@ -53,8 +53,7 @@ struct play {
     uint32_t cached;       // tokens in the cache by the trace's valid flags
     uint32_t first_tie;    // frame of the first near tie
     uint32_t *history, n_history;
-    uint8_t **masks;       // square case: [scale][T][2g][2g], the tile's place in it
-    uint32_t tile_row, tile_col;
+    struct ag_gaze *kept;  // square case: [stop] the tile's gaze, ids [cells]
     bool broken;           // the file turned out unusable: r->err is set
 };
 

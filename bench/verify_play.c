@@ -184,21 +184,6 @@ static void check_free(struct play *p, const struct ag_gaze *g)
     }
 }
 
-static void add_to_masks(struct play *p, const struct ag_gaze *g)
-{
-    const struct ag_model_config *c = &p->r->model->config;
-    for (uint32_t i = 0; i < g->slots; i++) {
-        if (g->ids[i] < c->cells) {
-            uint32_t s, row, col;
-            ag_cell_of_id(c, g->ids[i], &s, &row, &col);
-            uint32_t side = 2 * c->scale_grid[s];
-            row += p->tile_row * c->scale_grid[s];
-            col += p->tile_col * c->scale_grid[s];
-            p->masks[s][((size_t)p->t * side + row) * side + col] = 1;
-        }
-    }
-}
-
 // ---- a clip ------------------------------------------------------------------------------------
 static bool play_frame(struct play *p, void *stream, float *canvas, bool *canvas_known,
                        struct ag_gaze *g)
@@ -229,8 +214,9 @@ static bool play_frame(struct play *p, void *stream, float *canvas, bool *canvas
     if (!p->forced && p->e->counts) {
         check_free(p, g);
     }
-    if (p->masks) {
-        add_to_masks(p, g);
+    if (p->kept) {
+        p->kept[p->t].slots = g->slots;
+        memcpy(p->kept[p->t].ids, g->ids, g->slots * sizeof(*g->ids));
     }
     // The canvas is painted with what was fed back.
     for (uint32_t i = 0; p->forced && i < p->n_rounds; i++) {

@@ -16,7 +16,7 @@ allowed() {
     preprocess) echo "$nouns gpu source preprocess preprocess_ref" ;;
     model) echo "$nouns gpu planner cpu_model gpu_model" ;;
     tiles) echo "base model plan tiles gpu planner tile_list" ;;
-    reference) echo "$nouns planner compositor mask_source preprocess_ref model_ref" ;;
+    reference) echo "$nouns tiles planner compositor mask_source preprocess_ref model_ref" ;;
     mask) echo "$nouns gpu planner mask_source" ;;
     planner) echo "$nouns gpu planner" ;;
     compositor) echo "$nouns gpu planner compositor" ;;

@@ -5,7 +5,7 @@ ag_test(model_find MODULES model base LABELS model)
 ag_test(cpu_kernels MODULES model base LABELS model)
 ag_test(cpu_model MODULES model base LABELS model)
 if(TARGET ag_verify)
-  ag_test(verify MODULES verify gpu_model reference model gpu timing base shaders_model LABELS model)
+  ag_test(verify MODULES tiles shaders_tiles verify gpu_model reference model gpu timing base shaders_model LABELS model)
   target_link_libraries(test_verify PRIVATE PkgConfig::CJSON)
   add_test(NAME bench_cli COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/bench.sh
            $<TARGET_FILE:autogaze-bench> ${CMAKE_SOURCE_DIR})

@@ -1,4 +1,5 @@
 // Tile geometry: M7.2's table, stitched grids, and upstream's target scales.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,6 +157,30 @@ static void target_scales(void **state)
     const uint32_t expected[] = { 0, 7, 16 + 4 * 8 + 4, 80 + 7 * 14 + 7, 276 + 14, 276 + 27 * 28 + 13 };
     assert_int_equal(n, AG_COUNT(expected));
     assert_memory_equal(out, expected, sizeof(expected));
+    int64_t upstream[8];
+    ag_target_output(&t, out, n, 8, 3, upstream);
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(upstream[i], 3 * 1060 + (i < n ? (int64_t)expected[i] : -1));
+    }
+
+    // 100 pixels with patch 20: maps 1, 2, 4, 5 (28-grids cropped), a tile of 280 pixels, padded.
+    assert_true(ag_target_make(&official, (const uint32_t[]){ 20, 40, 80, 100 }, 4, 20, &t, NULL));
+    assert_int_equal(t.tiles_a_side, 1);
+    float *picture = ag_alloc(3 * 100 * 100 * 4), *tile = ag_alloc(3 * 224 * 224 * 4);
+    for (uint32_t i = 0; i < 3 * 100 * 100; i++) {
+        picture[i] = 0.5f;
+    }
+    ag_target_cut(&t, &official, picture, tile);
+    for (uint32_t y = 0; y < 224; y++) { // 100 of 280 pixels are 80 of 224; bicubic at the edge
+        for (uint32_t x = 0; x < 224; x++) {
+            float v = tile[2 * 224 * 224 + y * 224 + x];
+            bool inside = x < 77 && y < 77, outside = x > 82 || y > 82;
+            assert_true(!inside || fabsf(v - 0.5f) < 1e-5f);
+            assert_true(!outside || fabsf(v) < 1e-5f);
+        }
+    }
+    ag_free(tile);
+    ag_free(picture);
 }
 
 int main(void)

@@ -54,9 +54,18 @@ struct ag_target_scales {
 // multiple of the patch.
 bool ag_target_make(const struct ag_model_config *c, const uint32_t *scales, uint32_t n,
                     uint32_t patch, struct ag_target_scales *out, struct ag_error *err);
+// Cuts a normalised picture [3][side][side], side = the last scale, into the model inputs of all
+// tiles [tiles][3][S][S], row by row: zeros where it ends, resized where tiles are not S pixels.
+// (src/reference)
+void ag_target_cut(const struct ag_target_scales *t, const struct ag_model_config *c,
+                   const float *picture, float *tiles);
 // Stitches one frame's gaze of all tiles (row by row): mask [cells] 0/1, ascending ids [cells] (the
 // order of selection is lost). Returns the number of ids.
 uint32_t ag_target_stitch(const struct ag_target_scales *t, const struct ag_model_config *c,
                           const struct ag_gaze *tiles, uint8_t *mask, uint32_t *ids);
+// Frame `frame` of upstream's output: the ids of that frame count on from those of the frame before;
+// `slots` is the largest count of all videos of the batch, what is left of it are pads.
+void ag_target_output(const struct ag_target_scales *t, const uint32_t *ids, uint32_t n,
+                      uint32_t slots, uint32_t frame, int64_t *out);
 
 #endif

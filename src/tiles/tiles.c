@@ -127,3 +127,12 @@ uint32_t ag_target_stitch(const struct ag_target_scales *t, const struct ag_mode
     }
     return n;
 }
+
+void ag_target_output(const struct ag_target_scales *t, const uint32_t *ids, uint32_t n,
+                      uint32_t slots, uint32_t frame, int64_t *out)
+{
+    int64_t first = (int64_t)t->cells * frame;
+    for (uint32_t i = 0; i < slots; i++) {
+        out[i] = first + (i < n ? (int64_t)ids[i] : -1);
+    }
+}
