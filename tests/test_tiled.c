@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -385,6 +386,36 @@ static void steady_state_allocates_nothing(void **state)
     }
 }
 
+// A buffer of the device holds the caches of so many tiles and no more: batches become smaller by
+// themselves, with the same results.
+static void memory_makes_batches_smaller(void **state)
+{
+    struct ag_gpu *gpu = *state;
+    const struct ag_gpu_info *info = ag_gpu_get_info(gpu);
+    struct ag_model *m = ag_model_load(NULL, TINY, NULL);
+    const struct ag_model_config *c = &m->config;
+    uint64_t frame = (uint64_t)(c->tokens + c->cells) * c->kv_heads * c->head_dim * 4;
+    uint64_t most = info->max_buffer_bytes / frame; // frames of one tile that a buffer holds
+    char frames[32];
+    // caches of eight tiles to a buffer
+    snprintf(frames, sizeof(frames), "%u", (unsigned)AG_MIN(most / 8 - 16, 4000u));
+    ag_model_destroy(&m);
+    struct ag_config *fits = OPTIONS("--source", "synthetic-pan", "--synthetic-size", SIZE,
+                                     "--model", TINY, "--mode", "tiled", "--backend", "vulkan",
+                                     "--frames-per-clip", frames);
+    struct hashes h = run(gpu, fits, 2);
+    if (most / 8 < 4000) { // else the device has buffers larger than we may ask for
+        assert_int_equal(h.batch, 6);
+    }
+    ag_free(fits);
+    struct ag_config *other = OPTIONS("--source", "synthetic-pan", "--synthetic-size", SIZE,
+                                      "--model", TINY, "--mode", "tiled", "--backend", "cpu",
+                                      "--frames-per-clip", "16");
+    struct hashes small = run(gpu, other, 2);
+    assert_true(small.gaze == h.gaze); // two frames know no horizon
+    ag_free(other);
+}
+
 // Masks that come late: tiles keep their order, no frame enters the model twice.
 static void late_masks(void **state)
 {
@@ -435,6 +466,7 @@ int main(void)
         cmocka_unit_test(canvases_are_rebuilt_from_the_history),
         cmocka_unit_test(too_many_tiles),
         cmocka_unit_test(steady_state_allocates_nothing),
+        cmocka_unit_test(memory_makes_batches_smaller),
         cmocka_unit_test(late_masks),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);

@@ -93,8 +93,11 @@ static bool fit_models(struct gpu_gaze *g, const struct ag_log *log,
         if (why.status != AG_ERR_DEVICE || g->batch == 1 || g->batches == tiles) {
             // Batches do not help the contexts of `frames`, which are all kept: say what all need.
             const struct ag_error *say = p->stream.context == AG_CONTEXT_CANVAS ? &why : &whole;
-            return ag_fail_kind(err, say->status, say->kind, "%u tiles: %s%s", tiles, say->text,
-                                tiles > 1 ? " or --mode realtime" : "");
+            if (tiles == 1) {
+                return ag_fail_kind(err, say->status, say->kind, "%s", say->text);
+            }
+            return ag_fail_kind(err, say->status, say->kind, "%u tiles: %.640s or --mode realtime",
+                                tiles, say->text);
         }
         cut(g, AG_MIN(2 * g->batches, tiles));
     }
