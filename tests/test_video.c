@@ -627,6 +627,14 @@ static void test_start(void **state)
     ag_source_close(&source);
 }
 
+static void test_start_behind_the_end(void **state)
+{
+    (void)state;
+    struct ag_error err =
+        open_fails((struct ag_source_params){ .uri = media("clip.mp4"), .start_s = 2.5 });
+    expect(err.text, "cannot start at 2.5 s: clip.mp4: h264 160x120 yuv420p 25 fps 2.0 s");
+}
+
 static void check_loop(const char *uri)
 {
     struct ag_source *source = open_params((struct ag_source_params){ .uri = uri, .loop = true });
@@ -1088,6 +1096,7 @@ int main(void)
         cmocka_unit_test(test_uneven_times),
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_start_behind_the_end),
         cmocka_unit_test(test_loop),
         cmocka_unit_test(test_change_in_midstream),
         cmocka_unit_test(test_not_a_video),

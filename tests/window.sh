@@ -2,10 +2,11 @@
 # The window under a virtual X server: keys do what the help says, resizing and hiding leave no
 # validation message, a windowed run gives the hashes of the headless run, a missing display gets a
 # sentence. Needs Xvfb, xdotool, ImageMagick, ffmpeg, prlimit and python3; without them it fails.
-#     window.sh VIEWER TINY_WM
+#     window.sh VIEWER TINY_WM DROP_FILES
 set -u
 viewer=$(readlink -f "$1")
 manager=$(readlink -f "$2")
+dropper=$(readlink -f "$3")
 work=$(mktemp -d)
 server= running= managing=
 finish() {
@@ -187,6 +188,10 @@ press space
 check 'and it plays on from there' moves $box
 press Page_Down # red again, from its beginning
 check 'a file that ends gives way to the next' soon is blue
+check 'files can be dropped' "$dropper" "$id" red.mp4 blue.mp4
+check 'they play' soon is red
+press Page_Down
+check 'as a list' soon is blue
 stop
 check 'files: no validation message' [ $code = 0 ]
 [ $code = 0 ] || cat stderr

@@ -97,6 +97,10 @@ struct ag_source *ag_source_open(const struct ag_log *log, const struct ag_sourc
     s->info.duration_ns = -1;
     s->state = driver->open(&s->env, params, &s->info, err);
     bool ok = s->state != NULL;
+    if (ok && s->info.duration_ns > 0 && params->start_s * 1e9 > (double)s->info.duration_ns) {
+        ok = ag_fail(err, AG_ERR_INPUT, "it cannot start at %g s: %s", params->start_s,
+                     s->info.description);
+    }
     if (ok && params->start_s > 0 && !s->info.live) {
         ok = driver->seek(s->state, (int64_t)llround(params->start_s * 1e9), false, err);
     }
