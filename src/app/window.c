@@ -397,7 +397,8 @@ static void act(struct window *w, const struct ag_hud_actions *actions)
         ag_screen_refresh(w->screen);
     }
     if (actions->seek) {
-        window_seek(w, actions->seek_ns);
+        w->has_wish = true;
+        w->wished_ns = actions->seek_ns;
     }
     if (actions->switch_source) {
         input_switch_source(w);
@@ -443,6 +444,11 @@ static bool loop(struct window *w, bool *complete, struct ag_error *err)
         }
         if (!w->failed && !w->quit && !tick(w, err)) {
             return !w->failed;
+        }
+        // One seek after the other: a bar that is dragged shows pictures all the way.
+        if (w->has_wish && !ag_pipeline_is_moving(w->pipeline)) {
+            w->has_wish = false;
+            window_seek(w, w->wished_ns);
         }
         show_notices(w);
         if (!draw(w, err)) {

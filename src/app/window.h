@@ -26,6 +26,8 @@ struct window {
     struct session session;
     char model[64];           // name in use, as ag_model_list has it
     uint64_t composed;        // ticks that made a frame
+    bool has_wish;            // the timeline asks for a place while an earlier seek is under way
+    int64_t wished_ns;
     bool quit;                // the person wants to leave
     bool ended;               // the source has ended
     bool failed;              // the source or a model failed: the last picture stays
