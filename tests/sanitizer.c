@@ -11,7 +11,9 @@ const char *__lsan_default_suppressions(void)
 {
     // The validation layer keeps its tables of pipelines and their shaders (0.6 MB in test_gpu) when
     // device and instance are gone: layer 1.3.239, all of it allocated by C++ code of the layer.
-    return "leak:libVkLayer_khronos_validation.so\n";
+    // libdbus keeps its table of threads and locks: SDL asks it about the screen saver.
+    return "leak:libVkLayer_khronos_validation.so\n"
+           "leak:libdbus-1.so\n";
 }
 
 const char *__lsan_default_options(void)
