@@ -174,7 +174,9 @@ bool lanes_open_host(struct lanes *l, const char *title, int argc, char **argv,
     *l = (struct lanes){ .title = title };
     const char *repeats = NULL, *format = "text";
     struct ag_bench_option options[8] = { { "repeats", &repeats }, { "format", &format } };
-    memcpy(options + 2, more, n_more * sizeof(*more));
+    for (size_t i = 0; i < n_more; i++) {
+        options[2 + i] = more[i];
+    }
     if (!parse(l, argc, argv, options, 2 + n_more, &repeats, &format, err)) {
         return false;
     }
@@ -201,7 +203,9 @@ bool lanes_open(struct lanes *l, const char *title, int argc, char **argv,
     struct ag_bench_option options[8] = {
         { "repeats", &repeats }, { "format", &format }, { "gpu", &device }, { "software", &software }
     };
-    memcpy(options + 4, more, n_more * sizeof(*more));
+    for (size_t i = 0; i < n_more; i++) {
+        options[4 + i] = more[i];
+    }
     if (!parse(l, argc, argv, options, 4 + n_more, &repeats, &format, err)) {
         return false;
     }

@@ -269,7 +269,7 @@ static void times_come_back_for_stages(void **state)
     assert_false(next_times(gpu, &times));
 
     // Stages that follow one another at once leave no gap; what lies between two belongs to none.
-    for (int between = 0; between < 2 && !times.dropped; between++) {
+    for (int between = 0; between < 2 && ag_gpu_get_info(gpu)->timestamp_ns > 0; between++) {
         cmd = test_gpu_begin(gpu);
         for (int i = 0; i < 3; i++) {
             ag_cmd_stage_begin(cmd, i % 2 ? AG_STAGE_PLAN : AG_STAGE_RESIZE);
