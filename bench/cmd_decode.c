@@ -228,6 +228,7 @@ static int run(int argc, char **argv, struct ag_error *err)
 const struct ag_bench_command ag_bench_decode = {
     .name = "decode",
     .usage = "FILE [--gpu NAME] [--rounds N]",
-    .help = "frames a second of a video file: the ffmpeg command, decoding alone, to RGB on the GPU",
+    .help = "frames a second of a video file: the ffmpeg command, decoding alone, to RGB on the "
+            "GPU",
     .run = run,
 };

@@ -1,5 +1,5 @@
-// Cameras: what a driver lists, which mode is asked for, what is said when one cannot be opened, and
-// one that goes away and comes back (a filter graph that ends).
+// Cameras: what a driver lists, which mode is asked for, what is said when one cannot be opened,
+// and one that goes away and comes back (a filter graph that ends).
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -34,7 +34,7 @@ struct fake {
     uint32_t caps;
     const struct fake_mode *modes;
     uint32_t n;
-    bool stepwise; // instead: YUYV of any size from 16x16 to 1920x1080 in steps of 16x8, 5 to 60 fps
+    bool stepwise; // instead: YUYV of any size, 16x16 to 1920x1080 in steps of 16x8, 5 to 60 fps
 };
 
 // The i-th different format; false: there are no more.

@@ -118,7 +118,8 @@ static void plays_every_container(void **state)
                          (unsigned long long)r.frame_id, r.width, r.height, (long long)r.pts_ns);
             }
             // One upload of the planes (with their padding) and nothing else.
-            uint64_t w = AG_ALIGN_UP(files[i].width, 4u), c = AG_ALIGN_UP((files[i].width + 1) / 2, 4u);
+            uint64_t w = AG_ALIGN_UP(files[i].width, 4u);
+            uint64_t c = AG_ALIGN_UP((files[i].width + 1) / 2, 4u);
             uint64_t luma = AG_ALIGN_UP(w * files[i].height, 256), h = (files[i].height + 1) / 2;
             uint64_t planes = luma + AG_ALIGN_UP(c * h, 256) + c * h;
             planes = files[i].bytes ? files[i].bytes : planes;

@@ -13,8 +13,8 @@ struct ag_source_params {
     // Name in the table; NULL: chosen from `uri`: /dev/video* is a camera, a file with the name of
     // a still picture (.png, .jpg, ...) or a folder is an image, everything else video.
     const char *driver;
-    const char *uri;           // file, URL, "-" (standard input), image, folder of images (shown one
-                               // after the other, at `fps`), "lavfi:GRAPH"; camera:
+    const char *uri;           // file, URL, "-" (standard input), image, folder of images (shown
+                               // one after the other, at `fps`), "lavfi:GRAPH"; camera:
                                // device ("lavfi:GRAPH" works here, too) or NULL for the first that
                                // opens
     double fps;                // synthetic and image: frames a second of the timestamps (30)
@@ -72,8 +72,8 @@ void ag_source_set_loop(struct ag_source *s, bool loop);
 // Asks a blocking ag_source_next (network, FIFO) to give up, for good; callable from any thread.
 void ag_source_interrupt(struct ag_source *s);
 
-// A sentence for the person since the last call, if there is one: a camera that is gone or back, what
-// was granted. With it ag_source_get_info may have changed. Same thread as ag_source_next.
+// A sentence for the person since the last call, if there is one: a camera that is gone or back,
+// what was granted. With it ag_source_get_info may have changed. Same thread as ag_source_next.
 bool ag_source_notice(struct ag_source *s, char *out, size_t size);
 
 // Cameras that are there, with what they say they can do.

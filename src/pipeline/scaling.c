@@ -81,8 +81,8 @@ bool scaling_configure(struct ag_pipeline *p, uint32_t *width, uint32_t *height,
         }
     }
     if (s->scaler && !s->compose && p->live.mode == AG_MODE_TILED_FULL) {
-        return ag_fail(err, AG_ERR_INPUT, "--mode tiled-full at another size than the source's needs "
-                       "--compose-size inference");
+        return ag_fail(err, AG_ERR_INPUT, "--mode tiled-full at another size than the source's "
+                       "needs --compose-size inference");
     }
     if (s->compose) {
         *width = s->width;

@@ -1,6 +1,6 @@
 // Cameras through libavdevice: Video4Linux on Linux. "lavfi:GRAPH" as a device is a camera made of
-// a filter graph, for tests and for trying things out. A camera that goes away is looked for until it
-// is back.
+// a filter graph, for tests and for trying things out. A camera that goes away is looked for until
+// it is back.
 #include "camera.h"
 
 #include <errno.h>

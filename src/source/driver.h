@@ -33,7 +33,8 @@ struct source_driver {
     // `discontinuity` only what source.c cannot see: a loop.
     enum ag_next (*next)(void *state, struct ag_frame *out, struct ag_error *err);
     void (*read)(void *state, uint8_t *dst);
-    // The next frame is the first at or after pts_ns, or the last before it (else the first of all).
+    // The next frame is the first at or after pts_ns; with `before` the last before it, or the
+    // first of all.
     bool (*seek)(void *state, int64_t pts_ns, bool before, struct ag_error *err);
 };
 

@@ -1,6 +1,6 @@
 // Still pictures: one is decoded once to RGBA8 and shown again at every tick, so that inference can
-// be repeated on purpose; of a folder every tick shows the next. stb_image reads the usual formats the same way in every build; FFmpeg, where
-// it is built in, reads the others.
+// be repeated on purpose; of a folder every tick shows the next. stb_image reads the usual formats
+// the same way in every build; FFmpeg, where it is built in, reads the others.
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
