@@ -152,8 +152,9 @@ static int run(int argc, char **argv, struct ag_error *err)
     struct ag_model *model =
         ag_model_find(name, dir, sizeof(dir), err) ? ag_model_load(NULL, dir, err) : NULL;
     r.model = model;
-    r.threads = model ? ag_cpu_model_create(model, &(struct ag_cpu_params){ (uint32_t)n }, err) : NULL;
-    r.single = r.threads ? ag_cpu_model_create(model, &(struct ag_cpu_params){ 1 }, err) : NULL;
+    struct ag_cpu_params many = { .threads = (uint32_t)n }, one = { .threads = 1 };
+    r.threads = model ? ag_cpu_model_create(model, &many, err) : NULL;
+    r.single = r.threads ? ag_cpu_model_create(model, &one, err) : NULL;
     bool ok = r.single != NULL;
     if (ok) {
         draw(&r);

@@ -77,8 +77,8 @@ static struct ag_pipeline *open_case(struct frame_run *r, const struct frame_cas
         argv[n++] = "--synthetic-size";
         argv[n++] = (char *)size;
     }
-    return ag_config_parse_args(config, n, argv, err) ? ag_pipeline_create(NULL, config, r->l.gpu, err)
-                                                      : NULL;
+    bool ok = ag_config_parse_args(config, n, argv, err);
+    return ok ? ag_pipeline_create(NULL, config, r->l.gpu, err) : NULL;
 }
 
 static bool tick(struct ag_pipeline *p, struct ag_error *err)

@@ -257,10 +257,10 @@ static bool check_diff(struct lanes *l, struct diff_job *j, const struct ag_patc
     uint8_t *selected = ag_alloc(cells);
     uint32_t *list = ag_alloc(cells * sizeof(uint32_t));
     uint32_t expected = ag_ref_patch_diff(setup, previous, next, j->threshold, scores, selected);
-    bool ok = ag_buffer_read(l->gpu, (struct ag_buffer *)j->mask.count, j->mask.count_offset, &count,
-                             sizeof(count), err) &&
-              ag_buffer_read(l->gpu, (struct ag_buffer *)j->mask.cells, j->mask.offset, list,
-                             cells * sizeof(uint32_t), err);
+    struct ag_buffer *counts = (struct ag_buffer *)j->mask.count;
+    struct ag_buffer *lists = (struct ag_buffer *)j->mask.cells;
+    bool ok = ag_buffer_read(l->gpu, counts, j->mask.count_offset, &count, sizeof(count), err) &&
+              ag_buffer_read(l->gpu, lists, j->mask.offset, list, cells * sizeof(*list), err);
     r->wrong = count == expected ? NULL : "number of cells";
     for (uint32_t c = 0; c < cells && !r->wrong; c++) {
         if (selected[c] && (at >= count || list[at++] != c)) {

@@ -137,8 +137,8 @@ static bool parse(struct lanes *l, int argc, char **argv, struct ag_bench_option
         f++;
     }
     if (*end || count < 1 || count > 100000 || f == AG_COUNT(formats)) {
-        return ag_fail(err, AG_ERR_USAGE, "%s takes --repeats 1 to 100000 and --format text, csv or "
-                       "json", argv[0]);
+        return ag_fail(err, AG_ERR_USAGE, "%s takes --repeats 1 to 100000 and --format text, csv "
+                       "or json", argv[0]);
     }
     l->repeats = (uint32_t)count;
     l->format = (enum lane_format)f;
@@ -156,8 +156,8 @@ static void print_head(struct lanes *l, const char *device, const char *note)
     const char *mark = l->format == LANE_CSV ? "# " : "";
     printf("%s%s; %s%s%s\n", mark, l->title, device, note[0] ? ", " : "", note);
     if (l->gpu) {
-        printf("%smeasured peaks: a copy %.1f GB/s (read plus written), float32 %.1f GFLOP/s\n", mark,
-               l->copy_gbs, l->fma_gflops);
+        printf("%smeasured peaks: a copy %.1f GB/s (read plus written), float32 %.1f GFLOP/s\n",
+               mark, l->copy_gbs, l->fma_gflops);
     }
     if (l->format == LANE_CSV) {
         printf("lane,check,p50_us,p95_us,p99_us,max_us,cpu_us,n,bytes,flops,share_of_copy,"
@@ -201,7 +201,8 @@ bool lanes_open(struct lanes *l, const char *title, int argc, char **argv,
     *l = (struct lanes){ .title = title };
     const char *repeats = NULL, *format = "text", *device = NULL, *software = "refuse";
     struct ag_bench_option options[8] = {
-        { "repeats", &repeats }, { "format", &format }, { "gpu", &device }, { "software", &software }
+        { "repeats", &repeats }, { "format", &format },
+        { "gpu", &device },      { "software", &software },
     };
     for (size_t i = 0; i < n_more; i++) {
         options[4 + i] = more[i];

@@ -28,8 +28,8 @@ struct lane_result {
     uint64_t hash;                // of the result
 };
 
-// Options that all commands with lanes share: [FILTER] --gpu --repeats --format --software, and up to
-// four more. Opens the device and measures its peaks. False: *err.
+// Options that all commands with lanes share: [FILTER] --gpu --repeats --format --software, and up
+// to four more. Opens the device and measures its peaks. False: *err.
 bool lanes_open(struct lanes *l, const char *title, int argc, char **argv,
                 const struct ag_bench_option *more, size_t n_more, struct ag_error *err);
 // The same without a device: --gpu and --software do not exist.

@@ -41,7 +41,7 @@ struct ag_frame_report {
     int64_t gpu_total_ns;          // first to last timestamp without GENERATE
     int64_t latency_ns;            // taken from the ring -> composed (GPU done)
     int64_t done_ns;               // when that was, ag_now_ns()
-    int64_t accounted_ns;          // of the latency: stages and waits of this frame; 0: no GPU times
+    int64_t accounted_ns;          // of the latency: its own stages and waits; 0: no GPU times
     uint32_t in_flight;            // frames between tick and report, this one included
     int64_t interval_ns;           // composed -> composed; 0 for the first
     uint64_t bytes_uploaded, bytes_read_back;

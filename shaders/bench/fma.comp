@@ -1,5 +1,5 @@
-// Float32 arithmetic and nothing else: what shares of the peak are measured against. Eight chains an
-// invocation, so that no addition waits for the one before.
+// Float32 arithmetic and nothing else: what shares of the peak are measured against. Eight chains
+// an invocation, so that no addition waits for the one before.
 #version 450
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

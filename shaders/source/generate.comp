@@ -1,8 +1,8 @@
 // Draws a synthetic frame: the twin of ag_pattern_draw, bit for bit. Additions and multiplications
 // are exact in both worlds as long as nothing is fused or reordered (precise); divisions and sines
 // come from the host (see generate_args.h).
-// One invocation makes GENERATE_ROWS pixels, one below the other: what depends on x alone is worked out
-// once, what depends on y alone is the same for a workgroup.
+// One invocation makes GENERATE_ROWS pixels, one below the other: what depends on x alone is
+// worked out once, what depends on y alone is the same for a workgroup.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "interface/generate_args.h"

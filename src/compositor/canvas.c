@@ -6,8 +6,8 @@
 
 AG_SHADERS(compositor);
 
-// Invocations of a workgroup and pixels of an invocation. A barrier costs a software device as much as
-// dozens of pixels: its groups are one vector wide and do more.
+// Invocations of a workgroup and pixels of an invocation. A barrier costs a software device as much
+// as dozens of pixels: its groups are one vector wide and do more.
 #define GROUP_SIZE 256
 #define SOFTWARE_GROUP_SIZE 8
 #define SOFTWARE_PIXELS 64

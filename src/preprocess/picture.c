@@ -242,7 +242,8 @@ static bool record_generated(struct ag_preprocess *p, struct ag_cmd *cmd,
     ag_cmd_stage_begin(cmd, AG_STAGE_GENERATE);
     uint64_t bytes = (uint64_t)f->width * f->height * 4;
     ag_dispatch(cmd, kernel, AG_BIND({ rgba, 0, bytes }, { p->waves, at, slot }), &a,
-                sizeof(a), AG_DIV_UP(f->width / parts, GENERATE_GROUP), AG_DIV_UP(f->height, GENERATE_ROWS), 1);
+                sizeof(a), AG_DIV_UP(f->width / parts, GENERATE_GROUP),
+                AG_DIV_UP(f->height, GENERATE_ROWS), 1);
     ag_cmd_barrier(cmd);
     ag_cmd_stage_end(cmd);
     return true;

@@ -112,8 +112,8 @@ void ag_summary_print(const struct ag_run_info *run, const struct ag_stats_snaps
     printf("\n");
     stage_rows(&s->timing);
     if (s->unaccounted.samples) {
-        printf("%-12s %.1f %% of the latency explained by stages and waits (%.1f %% or more in 95 %% "
-               "of the frames)\n", "accounted", 100 * (1 - s->unaccounted.mean),
+        printf("%-12s %.1f %% of the latency explained by stages and waits (%.1f %% or more in "
+               "95 %% of the frames)\n", "accounted", 100 * (1 - s->unaccounted.mean),
                100 * (1 - s->unaccounted.p95));
     }
     printf("\nhash of the last output image %016" PRIx64 ", of all gaze ids %016" PRIx64 "\n",
