@@ -680,8 +680,9 @@ static void draw_labels(struct pen *p, const struct ag_view *view)
         snprintf(size, sizeof(size), "%ux%u", d->report.width, d->report.height);
     }
     snprintf(mask, sizeof(mask), "%s%s%s", d->style, d->geometry[0] ? " · " : "", d->geometry);
-    snprintf(output, sizeof(output), "%s%s%s", d->output, d->has_report ? " · " : "",
-             d->has_report ? ag_path_name(d->report.plan.path) : "");
+    bool reference = d->run.config && d->run.config->compositor == AG_COMPOSITOR_CPU;
+    snprintf(output, sizeof(output), "%s%s%s%s", d->output, d->has_report ? " · " : "",
+             d->has_report ? ag_path_name(d->report.plan.path) : "", reference ? " on the CPU" : "");
     const struct {
         const char *name, *detail;
     } labels[AG_CONTENTS] = {
