@@ -416,7 +416,8 @@ static void memory_makes_batches_smaller(void **state)
     ag_free(other);
 }
 
-// Masks that come late: tiles keep their order, no frame enters the model twice.
+// Masks that come late: tiles keep their order, no frame enters the model twice, and a switch of the
+// mode leaves nothing of the other mode behind.
 static void late_masks(void **state)
 {
     static const char *const backends[] = { "cpu", "vulkan" };
@@ -425,14 +426,21 @@ static void late_masks(void **state)
                                       "--model", TINY_CANVAS, "--mode", "tiled-full", "--backend",
                                       (char *)backends[b], "--latency", "async");
         struct ag_pipeline *p = open_pipeline(*state, c);
-        uint32_t with_gaze = 0;
+        uint32_t with_gaze = 0, tiles = TILES;
         for (int i = 0; i < 30; i++) {
             struct ag_frame_report r;
+            if (i == 12 || i == 20) {
+                struct ag_live live = ag_pipeline_get_live(p);
+                live.mode = i == 12 ? AG_MODE_REALTIME : AG_MODE_TILED;
+                assert_true(ag_pipeline_set_live(p, &live, NULL));
+                tiles = i == 12 ? 1 : TILES;
+            }
             tick(p);
             one_report(p, &r);
             with_gaze += r.has_gaze;
-            assert_int_equal(r.n_tiles, r.has_gaze ? TILES : 0);
+            assert_int_equal(r.n_tiles, r.has_gaze ? tiles : 0);
             assert_true(r.mask_frame_id < r.frame_id);
+            assert_true((i != 12 && i != 20) || r.mask_frame_id == 0);
             if (r.has_gaze) {
                 assert_int_equal(r.gaze.frame_id, r.mask_frame_id);
             }

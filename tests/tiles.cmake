@@ -1,5 +1,5 @@
 ag_test(tiles MODULES tiles shaders_tiles reference model gpu timing base LABELS gpu)
-ag_test(tiled LABELS gpu)
+ag_test(tiled LABELS gpu TIMEOUT 900)
 target_link_libraries(test_tiled PRIVATE autogaze)
 add_test(NAME tiled_scene COMMAND ${CMAKE_SOURCE_DIR}/tests/tiled.sh $<TARGET_FILE:autogaze-viewer> ${CMAKE_SOURCE_DIR})
 set_tests_properties(tiled_scene PROPERTIES LABELS "gpu;slow" TIMEOUT 600)

@@ -7,6 +7,10 @@
 static struct ag_gaze join(struct gaze_set *s)
 {
     struct ag_gaze all = { .ids = s->ids, .losses = s->losses };
+    if (s->n) { // the same for all of them; there may be empty ones behind those of this mode
+        all.frame_id = s->tile[0].frame_id;
+        all.chunk_start = s->tile[0].chunk_start;
+    }
     for (uint32_t t = 0; t < s->n; t++) {
         struct ag_gaze *g = &s->tile[t];
         g->ids = s->ids + all.slots;
@@ -14,8 +18,6 @@ static struct ag_gaze join(struct gaze_set *s)
         all.slots += g->slots;
         all.rounds += g->rounds;
         all.valid += g->valid;
-        all.frame_id = g->frame_id;
-        all.chunk_start = g->chunk_start;
     }
     return all;
 }
