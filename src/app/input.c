@@ -165,6 +165,10 @@ static void toggle_repair(struct window *w, int unused)
 static void next_model(struct window *w, int unused)
 {
     (void)unused;
+    if (w->config->export_gaze) {
+        window_notice(w, "the gaze file is this model's: start without --export-gaze", false);
+        return;
+    }
     struct ag_model_listing *models = ag_alloc(16 * sizeof(*models));
     int n = ag_model_list(models, 16), now = -1;
     char text[128] = "no other model: --list-models shows where they are looked for";
