@@ -6,9 +6,11 @@
 #include "autogaze/gpu_model.h"
 
 #include "bench.h"
+#include "verify.h"
 
 #define DEFAULT_FRAMES 200
 #define WARM_UP_NS 500000000 // clocks rise under load, slowly
+#define TILES 45        // of 1080p
 #define LONG_CONTEXT 16 // frames of context `frames`
 
 struct lane {
@@ -17,6 +19,7 @@ struct lane {
     enum ag_precision precision;
     uint32_t rounds;   // that a frame is given; 0: all of its budget
     bool stop;         // ... and stops after the first
+    uint32_t streams;  // 0: one
 };
 
 static const struct lane lanes[] = {
@@ -30,6 +33,11 @@ static const struct lane lanes[] = {
     { "frames f32, all rounds", AG_CONTEXT_FRAMES, AG_PRECISION_F32, 0, false },
     { "frames f16, 1 round", AG_CONTEXT_FRAMES, AG_PRECISION_F16, 1, false },
     { "frames f16, all rounds", AG_CONTEXT_FRAMES, AG_PRECISION_F16, 0, false },
+    { "tiles f32, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 1, false, TILES },
+    { "tiles f32, stopped", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 0, true, TILES },
+    { "tiles f32, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 0, false, TILES },
+    { "tiles f16, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 1, false, TILES },
+    { "tiles f16, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 0, false, TILES },
 };
 
 enum column { COLUMN_VISION, COLUMN_PREFILL, COLUMN_DECODE, COLUMN_TOTAL, COLUMN_COUNT };
@@ -39,14 +47,16 @@ struct job {
     const struct ag_model *model;
     struct ag_gpu_model *m;
     struct ag_buffer *picture[2]; // input and canvas
+    enum ag_gpu_decode decode;
     struct ag_series *series[COLUMN_COUNT];
     double record_us;             // host time to record and submit, mean
 };
 
 // A smooth picture with some texture; what it shows does not matter to the time.
-static bool load_pictures(struct job *j, struct ag_error *err)
+static bool load_pictures(struct job *j, uint32_t streams, struct ag_error *err)
 {
     uint32_t n = 3 * j->model->config.image_size * j->model->config.image_size, seed = 1;
+    n *= streams;
     float *picture = ag_alloc(n * sizeof(*picture));
     bool ok = true;
     for (int i = 0; i < 2 && ok; i++) {
@@ -109,12 +119,14 @@ static bool run_lane(struct job *j, const struct lane *lane, uint32_t frames, st
 {
     const struct ag_model_config *c = &j->model->config;
     uint32_t most = c->default_budget ? c->default_budget : c->cells;
-    struct ag_gpu_model_params params = { .precision = lane->precision };
+    uint32_t streams = lane->streams ? lane->streams : 1;
+    struct ag_gpu_model_params params = { .precision = lane->precision, .streams = streams,
+                                          .decode = j->decode };
     params.stream = (struct ag_stream_params){ .context = lane->context, .max_budget = most,
                                                .policy = AG_STREAM_CHUNK,
                                                .horizon = LONG_CONTEXT };
     j->m = ag_gpu_model_create(j->gpu, NULL, j->model, &params, err);
-    if (!j->m) {
+    if (!j->m || !load_pictures(j, streams, err)) {
         return false;
     }
     uint32_t budget = lane->rounds ? AG_MIN(lane->rounds * c->round, most) : most;
@@ -159,12 +171,12 @@ static int run_lanes(struct job *j, const char *filter, uint32_t frames, struct 
 {
     const struct ag_gpu_info *info = ag_gpu_get_info(j->gpu);
     printf("%s, %s %s%s\nmodel %s; GPU microseconds a frame, p50 and p95; frames: %u frames of "
-           "context\n", info->name, info->driver, info->driver_info,
+           "context; tiles: %u streams\n", info->name, info->driver, info->driver_info,
            info->software ? " (SOFTWARE device: times say nothing about hardware)" : "",
-           j->model->name, LONG_CONTEXT);
+           j->model->name, LONG_CONTEXT, TILES);
     printf("%-24s %17s %17s %17s %17s %6s %9s %8s\n", "lane", "vision", "prefill", "decode",
            "total", "n", "record us", "MiB");
-    bool ok = load_pictures(j, err);
+    bool ok = true;
     for (int i = 0; i < COLUMN_COUNT; i++) {
         j->series[i] = ag_series_create(AG_ALIGN_UP(frames, LONG_CONTEXT));
     }
@@ -179,12 +191,12 @@ static int run_lanes(struct job *j, const char *filter, uint32_t frames, struct 
             fflush(stdout);
         }
         ag_gpu_model_destroy(j->gpu, &j->m);
+        ag_buffer_destroy(j->gpu, &j->picture[0]);
+        ag_buffer_destroy(j->gpu, &j->picture[1]);
     }
     for (int i = 0; i < COLUMN_COUNT; i++) {
         ag_series_destroy(&j->series[i]);
     }
-    ag_buffer_destroy(j->gpu, &j->picture[0]);
-    ag_buffer_destroy(j->gpu, &j->picture[1]);
     return ok ? AG_OK : (int)err->status;
 }
 
@@ -192,10 +204,10 @@ static int run(int argc, char **argv, struct ag_error *err)
 {
     static const struct ag_log log = { .level = AG_LOG_WARN };
     const char *device = NULL, *frames_text = NULL, *software = "refuse", *filter = NULL;
-    const char *name = NULL;
+    const char *name = NULL, *decode = NULL;
     const struct ag_bench_option options[] = {
         { "gpu", &device }, { "frames", &frames_text }, { "software", &software },
-        { "lane", &filter },
+        { "lane", &filter }, { "decode", &decode },
     };
     if (!ag_bench_options(argc, argv, options, AG_COUNT(options), &name, err)) {
         return err->status;
@@ -209,7 +221,11 @@ static int run(int argc, char **argv, struct ag_error *err)
     if (!ag_model_find(name ? name : "open-gaze", dir, sizeof(dir), err)) {
         return err->status;
     }
-    struct job j = { .model = ag_model_load(&log, dir, err) };
+    enum ag_gpu_decode how;
+    if (!ag_verify_parse_decode(decode, &how, err)) {
+        return err->status;
+    }
+    struct job j = { .decode = how, .model = ag_model_load(&log, dir, err) };
     struct ag_gpu_params params = { .device = device };
     params.require_hardware = strcmp(software, "allow") != 0;
     j.gpu = j.model ? ag_gpu_create(&log, &params, err) : NULL;
@@ -224,8 +240,9 @@ static int run(int argc, char **argv, struct ag_error *err)
 
 const struct ag_bench_command ag_bench_model = {
     .name = "model",
-    .usage = "[MODEL] [--gpu NAME] [--frames N] [--lane TEXT] [--software allow]",
+    .usage = "[MODEL] [--gpu NAME] [--frames N] [--lane TEXT]\n      "
+             "[--decode auto|split|resident] [--software allow]",
     .help = "GPU time of a frame's gaze by stage: both contexts and precisions, one round and all "
-            "of them",
+            "of them; tiles are 45 streams at once",
     .run = run,
 };

@@ -53,11 +53,11 @@ static int verify_preprocess(const char *path, struct ag_error *err)
 }
 
 static int verify_model(const char *name, const char *vectors,
-                        const struct ag_verify_backend *backend, const char *gpu, uint32_t threads,
+                        const struct ag_verify_backend *backend, struct ag_verify_options options,
                         struct ag_error *err)
 {
     static const struct ag_log log = { .level = AG_LOG_WARN };
-    struct ag_verify_options options = { .threads = threads, .gpu = gpu, .log = &log };
+    options.log = &log;
     struct ag_verify_report report = { 0 };
     char dir[1024], beside[1100];
     if (!ag_model_find(name, dir, sizeof(dir), err)) {
@@ -86,15 +86,17 @@ static int verify_model(const char *name, const char *vectors,
 static int run(int argc, char **argv, struct ag_error *err)
 {
     const char *vectors = NULL, *name = NULL, *preprocess = NULL, *threads_text = NULL;
-    const char *gpu = NULL, *dir = NULL;
+    const char *gpu = NULL, *dir = NULL, *decode = NULL;
     const struct ag_bench_option options[] = {
         { "vectors", &vectors }, { "backend", &name },        { "preprocess", &preprocess },
-        { "gpu", &gpu },         { "threads", &threads_text },
+        { "gpu", &gpu },         { "threads", &threads_text }, { "decode", &decode },
     };
-    uint32_t threads = 0;
+    struct ag_verify_options chosen = { 0 };
     const struct ag_verify_backend *backend;
     if (!ag_bench_options(argc, argv, options, AG_COUNT(options), &dir, err) ||
-        !parse_threads(threads_text, &threads, err) || !(backend = find_backend(name, err))) {
+        !parse_threads(threads_text, &chosen.threads, err) ||
+        !ag_verify_parse_decode(decode, &chosen.decode, err) ||
+        !(backend = find_backend(name, err))) {
         return err->status;
     }
     if (!dir == !preprocess) {
@@ -102,13 +104,15 @@ static int run(int argc, char **argv, struct ag_error *err)
                 "FILE");
         return err->status;
     }
+    chosen.gpu = gpu;
     return preprocess ? verify_preprocess(preprocess, err)
-                      : verify_model(dir, vectors, backend, gpu, threads, err);
+                      : verify_model(dir, vectors, backend, chosen, err);
 }
 
 const struct ag_bench_command ag_bench_verify = {
     .name = "verify",
-    .usage = "MODEL [--vectors FILE] [--backend B] [--threads N] [--gpu NAME] | "
+    .usage = "MODEL [--vectors FILE] [--backend B] [--threads N] [--gpu NAME]\n      "
+             "[--decode auto|split|resident] | "
              "--preprocess FILE",
     .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16): errors a stage, first "
             "differing id; default file MODEL/vectors.safetensors",

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "autogaze/gpu_model.h"
 #include "autogaze/cpu_model.h"
 
 enum ag_verify_stage {
@@ -28,9 +29,13 @@ struct ag_verify_bounds {
 };
 extern const struct ag_verify_bounds ag_verify_f32, ag_verify_f16;
 
+// "auto", "split", "resident"; NULL: auto.
+bool ag_verify_parse_decode(const char *text, enum ag_gpu_decode *out, struct ag_error *err);
+
 struct ag_verify_options {
     uint32_t threads; // CPU back end; 0: one a core
     const char *gpu;  // device back ends: which one; NULL: the best
+    enum ag_gpu_decode decode; // device back ends: how rounds run
     const struct ag_log *log;
 };
 

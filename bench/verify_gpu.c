@@ -16,6 +16,7 @@ struct device {
     const struct ag_log *log;
     const struct ag_model *model;
     enum ag_precision precision;
+    enum ag_gpu_decode decode;
     struct ag_gpu_model *m;
     uint32_t horizon; // of m
     struct ag_buffer *input, *canvas, *previous, *forced, *readback;
@@ -66,6 +67,7 @@ static struct device *create(const struct ag_model *model, const struct ag_verif
     d->model = model;
     d->log = options->log;
     d->precision = precision;
+    d->decode = options->decode;
     d->forced_words = ag_alloc(forced_bytes(d));
     d->tokens = ag_alloc((size_t)c->tokens * c->width * sizeof(float));
     d->hidden = ag_alloc(c->width * sizeof(float));
@@ -88,6 +90,18 @@ static struct device *create(const struct ag_model *model, const struct ag_verif
         return NULL;
     }
     return d;
+}
+
+bool ag_verify_parse_decode(const char *text, enum ag_gpu_decode *out, struct ag_error *err)
+{
+    static const char *const names[] = { "auto", "split", "resident" };
+    for (uint32_t i = 0; i < AG_COUNT(names); i++) {
+        if (strcmp(text ? text : "auto", names[i]) == 0) {
+            *out = (enum ag_gpu_decode)i;
+            return true;
+        }
+    }
+    return ag_fail(err, AG_ERR_USAGE, "--decode is '%.40s', expected auto, split or resident", text);
 }
 
 static void *create_f32(const struct ag_model *model, const struct ag_verify_options *options,
@@ -114,6 +128,7 @@ static void *open_stream(void *backend, const struct ag_stream_params *params,
     ag_buffer_destroy(d->gpu, &d->readback);
     d->horizon = AG_MAX(params->horizon, MIN_HORIZON);
     struct ag_gpu_model_params p = { .stream = *params, .precision = d->precision, .trace = true };
+    p.decode = d->decode;
     p.stream.horizon = d->horizon;
     p.stream.max_budget = 0;
     d->m = ag_gpu_model_create(d->gpu, d->log, d->model, &p, err);

@@ -24,7 +24,8 @@ static bool exists(enum gpu_op op, enum gpu_phase phase, bool half, const struct
     bool phase_ok = phase == GPU_PREFILL || (layer && (phase == GPU_ROUND || op != GPU_QKV));
     bool half_ok = !half || (gpu_kernel_info[op].has_half &&
                              (size->real || strcmp(size->name, "prime") == 0));
-    return op != GPU_BEGIN && phase_ok && half_ok; // begin has no twin: see test_gpu_model
+    bool twin = op != GPU_BEGIN && op != GPU_DECODE && op != GPU_MEET; // see test_gpu_model
+    return twin && phase_ok && half_ok;
 }
 
 static bool nth(uint32_t *n, struct kernel_case *out)

@@ -9,7 +9,7 @@
 #include "interface/decode_state.h"
 #include "interface/gaze_result.h"
 
-#define MAX_STREAMS 3
+#define MAX_STREAMS 5
 
 // ---- a model with its buffers ----------------------------------------------------------------
 
@@ -395,6 +395,40 @@ static void golden_tiny_canvas(void **state)
     run_fixture("tiny-canvas");
 }
 
+// Rounds in one kernel: other dimensions, free running, and a case in half precision, forced.
+static void golden_resident(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "tiny", "variants/grouped-canvas", "variants/odd",
+                                         "variants/one-a-round" };
+    static const char *const cases[] = { "full_budget", "budget_threshold", "traced" };
+    for (size_t i = 0; i < AG_COUNT(names); i++) {
+        struct fixture f;
+        open_small(&f, names[i]);
+        struct ag_gpu *gpu = test_gpu_open();
+        struct bench b;
+        struct ag_gpu_model_params params = params_for(&f);
+        params.decode = AG_DECODE_RESIDENT;
+        struct run_options o = { .bounds = &f32_bounds, .max_frames = 3 };
+        o.max_rounds = AG_DIV_UP(f.model->config.cells, f.model->config.round);
+        open_bench(&b, gpu, f.model, &params);
+        for (size_t k = 0; k < AG_COUNT(cases); k++) {
+            if (has_case(&f, cases[k])) {
+                run_case(&f, &b, cases[k], &o);
+            }
+        }
+        close_bench(&b);
+        params.precision = AG_PRECISION_F16;
+        o.bounds = &f16_bounds;
+        o.forced = true;
+        open_bench(&b, gpu, f.model, &params);
+        run_case(&f, &b, "traced", &o);
+        close_bench(&b);
+        test_gpu_close(&gpu);
+        close_fixture(&f);
+    }
+}
+
 static void golden_variants(void **state)
 {
     (void)state;
@@ -435,7 +469,7 @@ static void golden_open_gaze(void **state)
 
 // Results must not depend on what runs beside a stream: all tiles at once against the golden ids of
 // each, and against each alone, bit for bit. Rotated, so that the order does not matter either.
-static void streams_of(const char *name)
+static void streams_of(const char *name, enum ag_gpu_decode how, uint32_t n)
 {
     struct fixture f;
     open_small(&f, name);
@@ -444,11 +478,12 @@ static void streams_of(const char *name)
     bool closed = c->context == AG_CONTEXT_CANVAS;
     const struct ag_safetensors_entry *tiles = ag_safetensors_find(f.vectors, "tiles.canvas_tiles");
     assert_non_null(tiles);
-    uint32_t n_frames = tiles->shape[1], n = MAX_STREAMS;
+    uint32_t n_frames = tiles->shape[1];
     assert_true(tiles->shape[0] >= n);
     float *pictures = tensor(&f, "tiles.canvas_tiles", NULL);
     struct ag_gpu_model_params params = params_for(&f);
     params.trace = false;
+    params.decode = how;
     params.streams = n;
     struct bench all, one[MAX_STREAMS];
     open_bench(&all, gpu, f.model, &params);
@@ -513,8 +548,11 @@ static void streams_of(const char *name)
 static void streams(void **state)
 {
     (void)state;
-    streams_of("tiny");
-    streams_of("tiny-canvas");
+    streams_of("tiny", AG_DECODE_SPLIT, 3);
+    streams_of("tiny-canvas", AG_DECODE_SPLIT, 3);
+    // more than four streams work on all rows at once, one on half of them
+    streams_of("tiny", AG_DECODE_RESIDENT, MAX_STREAMS);
+    streams_of("tiny-canvas", AG_DECODE_RESIDENT, MAX_STREAMS);
 }
 
 // ---- endless streams, against the CPU back end -----------------------------------------------
@@ -800,6 +838,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_tiny),
         cmocka_unit_test(golden_tiny_canvas),
+        cmocka_unit_test(golden_resident),
         cmocka_unit_test(golden_variants),
         cmocka_unit_test(golden_open_gaze),
         cmocka_unit_test(streams),

@@ -127,7 +127,7 @@ struct ag_shader_library {
 #define AG_SHADERS(folder) extern const struct ag_shader_library ag_shaders_##folder
 const struct ag_shader *ag_shader_find(const struct ag_shader_library *library, const char *name);
 
-#define AG_MAX_BINDINGS 16
+#define AG_MAX_BINDINGS 24
 #define AG_MAX_PUSH_BYTES 128
 
 struct ag_kernel;

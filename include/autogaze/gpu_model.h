@@ -1,7 +1,7 @@
 // The model in compute shaders: a frame's whole autoregressive loop in one submission.
 //
 // Nothing is decided or read on the host between the first kernel and the last: the stop is a flag
-// on the device, rounds after it are dispatches of zero groups. Positions, cache lengths, pending
+// on the device: rounds after it are not run. Positions, cache lengths, pending
 // ids and the round counter live in a device state block a stream. Every buffer has a stream
 // dimension (tiles are streams); realtime mode is the case of one.
 // Thread-safety: render thread.
@@ -17,11 +17,19 @@ enum ag_precision {
     AG_PRECISION_F16, // half-precision weights and KV cache, float32 accumulation (M8)
 };
 
+// How the rounds behind the prefill run. The results are the same within M8's tolerances.
+enum ag_gpu_decode {
+    AG_DECODE_AUTO,     // RESIDENT where its workgroups can meet (tested at creation), else SPLIT
+    AG_DECODE_SPLIT,    // dispatches a round; those behind the stop are dispatches of zero groups
+    AG_DECODE_RESIDENT, // one kernel for all rounds; a single workgroup a stream where they cannot
+};
+
 struct ag_gpu_model;
 struct ag_gpu_model_params {
     struct ag_stream_params stream; // context, policy, horizon, max_budget
     uint32_t streams;               // 0: 1
     enum ag_precision precision;
+    enum ag_gpu_decode decode;
     bool trace;                     // keep hidden, logits and losses of every forward (verify)
 };
 // Uploads weights, takes all memory, makes all pipelines. AG_ERR_DEVICE with needed and available

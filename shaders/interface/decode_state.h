@@ -46,6 +46,15 @@ ABI_SIZE(decode_state, 64);
 #define DECODE_ACTIVE 24u      // word of the number of active streams
 // The numbers of the active streams themselves: uint [rounds + 1][streams].
 
+// Where the workgroups of a stream meet inside of a kernel (shaders/lib/meet.glsl), one block a
+// stream and cache line, zeros when the kernel starts.
+#define SYNC_ARRIVED 0u
+#define SYNC_GAVE_UP 1u        // 1: somebody waited in vain
+#define SYNC_WRONG 2u          // meet.comp: words not seen
+#define SYNC_DONE 3u           // meet.comp: workgroups that came through
+#define SYNC_WORDS 32u
+#define SYNC_MAX_SPINS 1000000u // about a second
+
 // Teacher forcing (ag_gpu_gaze_job.forced), uint32 words, a stream:
 //     number of rounds, then a round: number of slots, K ids (EOS = pad)
 // What the model picked is replaced by these before it is fed back; the frame ends with the last

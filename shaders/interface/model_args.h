@@ -60,4 +60,29 @@ struct select_args {           // select.comp
 };
 ABI_SIZE(select_args, 80);
 
+struct decode_args {           // decode.comp
+    U32 first_round, end_round; // the rounds to run, if the frame goes on so long
+    U32 rounds;                // from here as in select_args
+    U32 budget;
+    U32 threshold_on;
+    F32 threshold;
+    U32 forced, forced_rounds;
+    U32 slide;
+    U32 max_splits;
+    U32 frame_low, frame_high, record;
+    U32 layers;
+    U32 at_qkv, at_attn_out, at_mlp_in, at_mlp_out; // weights of layer 0, in four weights
+    U32 layer_stride;          // from a layer's weights to the next one's
+    U32 at_heads;
+    U32 cache_stride;          // four values, from a layer's keys or values to the next one's
+    U32 logits_stride;         // floats, from a round's logits to the next one's (TRACE)
+    U32 hidden_stride;         // four floats, likewise
+};
+ABI_SIZE(decode_args, 92);
+
+struct meet_args {             // meet.comp
+    U32 turns;
+};
+ABI_SIZE(meet_args, 4);
+
 #endif

@@ -48,6 +48,13 @@
 #define SPEC_ATTN_ROWS 34     // queries, a multiple of 4; GROUP >= 8 * ATTN_ROWS
 #define SPEC_ATTN_KEYS 35     // keys at once, a multiple of 4
 
-#define SPEC_COUNT 36
+// tiles of the decode kernel
+#define SPEC_UNITS 36         // MLP units of a piece of work; GROUP >= 2 * UNITS
+#define SPEC_OUT_COLUMNS 37   // columns of the output projection
+#define SPEC_HEAD_COLUMNS 38  // columns of the heads
+
+#define SPEC_WINDOW 39        // rows of a piece of work
+
+#define SPEC_COUNT 40
 
 #endif

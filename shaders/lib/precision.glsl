@@ -11,6 +11,10 @@ uint stored(vec2 v)
 {
     return packHalf2x16(v);
 }
+uvec2 stored(vec4 v)
+{
+    return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+}
 #else
 #define STORED4 vec4
 vec4 loaded(vec4 w)
@@ -19,6 +23,10 @@ vec4 loaded(vec4 w)
 }
 #define STORED2 vec2
 vec2 stored(vec2 v)
+{
+    return v;
+}
+vec4 stored(vec4 v)
 {
     return v;
 }

@@ -15,6 +15,8 @@ layout(std430, set = 0, binding = 1) writeonly buffer active_block { uint active
 layout(std430, set = 0, binding = 2) writeonly buffer rounds_block { uint rounds[]; };
 // [streams][HORIZON]
 layout(std430, set = 0, binding = 3) readonly buffer frames_block { uint frame_tokens[]; };
+// [streams][SYNC_WORDS]
+layout(std430, set = 0, binding = 5) writeonly buffer sync_block { uint sync_words[]; };
 // [streams]
 layout(std430, set = 0, binding = 4) writeonly buffer count_block { uint cell_counts[]; };
 
@@ -52,6 +54,8 @@ void begin(uint stream)
     states[stream] = s;
     active_streams[stream] = stream;
     cell_counts[stream] = 0u;
+    sync_words[stream * SYNC_WORDS + SYNC_ARRIVED] = 0u;
+    sync_words[stream * SYNC_WORDS + SYNC_GAVE_UP] = 0u;
     atomicMax(most_splits, s.splits);
 }
 

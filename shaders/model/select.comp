@@ -1,5 +1,5 @@
-// One selection round (M5.2): argmax of every slot without repeats, budget, stop by predicted loss;
-// appends the ids, embeds what is fed next and sets up (or leaves out) the next round.
+// One selection round (M5.2, shaders/lib/pick.glsl) as a dispatch of its own: appends the ids,
+// embeds what is fed next and sets up (or leaves out) the next round.
 // Workgroups: 1, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -28,132 +28,9 @@ layout(std430, set = 0, binding = 8) writeonly buffer count_block { uint cell_co
 layout(std430, set = 0, binding = 9) writeonly buffer frames_block { uint frame_tokens[]; };
 layout(std430, set = 0, binding = 10) readonly buffer forced_block { uint forced[]; };
 
-const uint LANES = GROUP / ROUND < 32u ? GROUP / ROUND : 32u; // threads that search one slot
-const uint OWN = (CELLS + LANES - 1u) / LANES; // logits of such a thread
+#include "lib/pick.glsl"
 
-shared uint banned[(VOCAB + 31u) / 32u];
-shared float lane_value[ROUND * LANES];
-shared uint lane_id[ROUND * LANES];
-shared uint candidate[ROUND];
-shared uint conflict;    // first slot whose candidate an earlier slot has taken
-shared uint emitted[ROUND];
-shared uint n_slots;     // slots of this round
-shared uint padded;      // 1: some slot met the threshold
-shared uint fed[ROUND];  // valid ids of the round, in order
-shared uint n_fed;
-
-float own_logits[OWN]; // of slot t / LANES: ids t % LANES, + LANES, ...
-
-uint stream, logits0;
-
-// Does (value, id) beat the best so far? Lowest id on ties; NaN counts as the lowest value.
-bool beats(float value, uint id, float best, uint best_id)
-{
-    return id != NONE && (best_id == NONE || value > best || (value == best && id < best_id));
-}
-
-void ban(uint id)
-{
-    atomicOr(banned[id / 32u], 1u << (id % 32u));
-}
-
-void load_logits()
-{
-    uint t = gl_LocalInvocationIndex, slot = min(t / LANES, ROUND - 1u);
-    [[unroll]] for (uint i = 0u; i < OWN; i++) {
-        uint id = min(t % LANES + i * LANES, CELLS - 1u);
-        float value = logits[logits0 + slot * VOCAB + id];
-        own_logits[i] = isnan(value) ? uintBitsToFloat(0xff800000u) : value;
-    }
-}
-
-// candidate[i] = best id of slot i that is not banned, for slots from `from` on.
-void find_candidates(uint from)
-{
-    uint t = gl_LocalInvocationIndex, slot = t / LANES;
-    if (slot >= from && slot < ROUND) {
-        float best = 0.0;
-        uint best_id = NONE;
-        [[unroll]] for (uint i = 0u; i < OWN; i++) {
-            uint id = min(t % LANES + i * LANES, CELLS - 1u);
-            bool free = (banned[id / 32u] >> (id % 32u) & 1u) == 0u;
-            if (free && beats(own_logits[i], id, best, best_id)) {
-                best = own_logits[i];
-                best_id = id;
-            }
-        }
-        lane_value[t] = best;
-        lane_id[t] = best_id;
-    }
-    barrier();
-    if (t >= from && t < ROUND) {
-        float best = 0.0;
-        uint best_id = NONE;
-        for (uint i = t * LANES; i < (t + 1u) * LANES; i++) {
-            if (beats(lane_value[i], lane_id[i], best, best_id)) {
-                best = lane_value[i];
-                best_id = lane_id[i];
-            }
-        }
-        candidate[t] = best_id;
-    }
-    barrier();
-}
-
-// Slots take their ids in order. All slots search at once; where a slot wants what an earlier one
-// has just taken, it and those after it search again.
-void pick(uint limit)
-{
-    uint t = gl_LocalInvocationIndex;
-    uint from = 0u;
-    while (from < limit) {
-        find_candidates(from);
-        if (t == 0u) {
-            conflict = limit;
-        }
-        barrier();
-        if (t >= from && t < limit) {
-            for (uint j = from; j < t; j++) {
-                if (candidate[j] == candidate[t]) {
-                    atomicMin(conflict, t);
-                }
-            }
-            if (candidate[t] == NONE) {
-                atomicMin(conflict, t);
-            }
-        }
-        barrier();
-        uint to = conflict;
-        if (t >= from && t < to) {
-            emitted[t] = candidate[t];
-            ban(candidate[t]);
-        }
-        bool exhausted = to < limit && candidate[to] == NONE;
-        barrier();
-        if (exhausted) {
-            limit = to;
-        }
-        from = to;
-    }
-    if (t == 0u) {
-        n_slots = limit;
-    }
-}
-
-// Teacher forcing: the given ids instead of the picked ones. Returns whether the frame ends.
-bool force()
-{
-    uint t = gl_LocalInvocationIndex;
-    uint first = stream * FORCED_WORDS(a.forced_rounds, ROUND);
-    uint row = first + 1u + min(a.round, a.forced_rounds - 1u) * (ROUND + 1u);
-    if (t == 0u) {
-        n_slots = min(forced[row], ROUND);
-    }
-    if (t < ROUND) {
-        emitted[t] = min(forced[row + 1u + t], EOS);
-    }
-    return a.round + 1u >= min(forced[first], a.forced_rounds);
-}
+uint stream;
 
 void write_result(decode_state s)
 {
@@ -213,56 +90,24 @@ void main()
     uint t = gl_LocalInvocationIndex;
     stream = STREAMS == 1u ? 0u : min(active_streams[a.round * STREAMS + gl_WorkGroupID.z],
                                       STREAMS - 1u);
-    logits0 = stream * (ROUND * VOCAB + ROUND);
-    load_logits();
-    float loss = t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
+    float loss = load_round(stream * (ROUND * VOCAB + ROUND));
     decode_state s = states[stream];
     uint ids0 = stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS;
     uint before = min(s.slots, CELLS);
 
-    for (uint i = t; i < (VOCAB + 31u) / 32u; i += GROUP) {
-        banned[i] = 0u;
-    }
-    if (t == 0u) {
-        padded = 0u;
-    }
+    forget_bans();
     barrier();
     for (uint i = t; i < before; i += GROUP) {
         ban(min(results[ids0 + i], EOS));
     }
     barrier();
-    uint budget = min(a.budget, CELLS);
-    pick(min(ROUND, budget - min(before, budget)));
-    barrier();
-    bool ended = n_slots < ROUND || before + n_slots >= budget || a.round + 1u >= a.rounds;
-    // Slots are judged one by one; a pad's id stays taken. The frame's very first slot is exempt.
-    if (t < n_slots && a.threshold_on != 0u && loss <= a.threshold && (t > 0u || a.round > 0u)) {
-        emitted[t] = EOS;
-        padded = 1u;
-    }
-    barrier();
-    ended = ended || padded != 0u;
-    if (a.forced != 0u) {
-        ended = force() || a.round + 1u >= a.rounds;
-        barrier();
-    }
+    bool ended = pick_round(a.round, stream, before, loss);
     uint n = min(n_slots, CELLS - before);
-    if (t == 0u) {
-        n_fed = 0u;
-        for (uint i = 0u; i < n; i++) {
-            if (emitted[i] != EOS) {
-                fed[n_fed++] = emitted[i];
-            }
-        }
-    }
     if (t < n) {
         results[ids0 + before + t] = emitted[t];
         results[ids0 + CELLS + before + t] = floatBitsToUint(loss);
         cells[stream * CELLS + before + t] = emitted[t] == EOS ? NONE : emitted[t];
     }
-    barrier();
-    // Only a full round without pads goes on.
-    ended = ended || n_fed != ROUND;
     for (uint i = t; i < n_fed * WIDTH; i += GROUP) {
         uint row = i / WIDTH, c = i % WIDTH;
         x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + c] = embed[fed[row] * WIDTH + c];

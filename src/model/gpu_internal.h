@@ -28,11 +28,11 @@ struct ag_gpu_model {
     const struct ag_log *log;
     struct gpu_shape shape;
     bool canvas;
+    bool resident;                            // decode rounds run in one kernel
     enum ag_stream_policy policy;
     struct gpu_weights weights;
-    struct ag_buffer *buffer[RES_COUNT];      // instances after one another, but for K and V
+    struct ag_buffer *buffer[RES_COUNT];      // instances after one another
     uint64_t stride[RES_COUNT];               // bytes from one instance to the next
-    struct ag_buffer *k[AG_MAX_LAYERS], *v[AG_MAX_LAYERS];
     struct ag_buffer *none;                   // stands in for what is not there
     struct ag_kernel *kernel[GPU_OP_COUNT][GPU_PHASE_COUNT];
     struct gpu_rope rope;

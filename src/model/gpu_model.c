@@ -65,10 +65,9 @@ static bool check_memory(struct ag_gpu_model *m, struct ag_error *err)
         uint32_t n = instances(s, (enum gpu_resource)r);
         uint64_t bytes = AG_ALIGN_UP(gpu_resource_bytes(s, (enum gpu_resource)r),
                                      (uint64_t)BINDING_ALIGN);
-        uint64_t buffer = r == RES_K || r == RES_V ? bytes : n * bytes;
         needed += n * bytes;
-        which = buffer > largest ? (enum gpu_resource)r : which;
-        largest = AG_MAX(largest, buffer);
+        which = n * bytes > largest ? (enum gpu_resource)r : which;
+        largest = AG_MAX(largest, n * bytes);
     }
     needed += gpu_rope_staging_bytes(s);
     uint64_t cache = 2 * s->c.layers * gpu_resource_bytes(s, RES_K);
@@ -110,16 +109,6 @@ static bool take_buffers(struct ag_gpu_model *m, struct ag_cmd *clear, struct ag
             continue;
         }
         m->stride[r] = AG_ALIGN_UP(gpu_resource_bytes(s, r), (uint64_t)BINDING_ALIGN);
-        if (r == RES_K || r == RES_V) {
-            struct ag_buffer **layers = r == RES_K ? m->k : m->v;
-            for (uint32_t l = 0; l < s->c.layers; l++) {
-                layers[l] = take(m, m->stride[r], gpu_resource_name(r), clear, err);
-                if (!layers[l]) {
-                    return false;
-                }
-            }
-            continue;
-        }
         m->buffer[r] = take(m, instances(s, r) * m->stride[r], gpu_resource_name(r), clear, err);
         if (!m->buffer[r]) {
             return false;
@@ -152,8 +141,9 @@ static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
 {
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
-            if (!has_phase((enum gpu_op)op, (enum gpu_phase)phase) ||
-                (op == GPU_RELU && m->shape.c.trunk_depth == 1)) {
+            bool unused = (op == GPU_RELU && m->shape.c.trunk_depth == 1) ||
+                          (op == GPU_DECODE && !m->resident) || op == GPU_MEET;
+            if (!has_phase((enum gpu_op)op, (enum gpu_phase)phase) || unused) {
                 continue;
             }
             m->kernel[op][phase] = gpu_kernel_create(m->gpu, &m->shape, (enum gpu_op)op,
@@ -164,6 +154,143 @@ static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
         }
     }
     return true;
+}
+
+// ---- meeting inside of a kernel --------------------------------------------------------------
+
+#define MEET_TURNS 200u
+
+// Do all workgroups of the decode kernel, in all streams at once, see each other's words? Bounded:
+// who waits in vain gives up. Waits for the device.
+static bool try_meeting(struct ag_gpu_model *m, bool *ok, struct ag_error *err)
+{
+    const struct gpu_shape *s = &m->shape;
+    uint32_t groups[3], words[SYNC_WORDS] = { 0 };
+    gpu_groups(s, GPU_MEET, GPU_PREFILL, 1, groups);
+    struct ag_kernel *kernel = gpu_kernel_create(m->gpu, s, GPU_MEET, GPU_PREFILL, err);
+    struct ag_cmd *cmd = kernel ? ag_cmd_begin(m->gpu, 0, err) : NULL;
+    bool done = cmd != NULL;
+    if (done) {
+        struct ag_binding bindings[] = { { .buffer = m->buffer[RES_SYNC] },
+                                         { .buffer = m->buffer[RES_DOWN_SUMS] } };
+        struct meet_args args = { .turns = MEET_TURNS };
+        ag_dispatch(cmd, kernel, bindings, AG_COUNT(bindings), &args, sizeof(args), groups[0], 1, 1);
+        uint64_t value = ag_cmd_submit(cmd, err);
+        done = value && ag_gpu_wait(m->gpu, value, err) &&
+               ag_buffer_read(m->gpu, m->buffer[RES_SYNC], 0, words, sizeof(words), err);
+    }
+    *ok = words[SYNC_DONE] == groups[0] && words[SYNC_WRONG] == 0 && words[SYNC_GAVE_UP] == 0;
+    cmd = done ? ag_cmd_begin(m->gpu, 0, err) : NULL;
+    if (cmd) { // what the test has left
+        ag_cmd_fill(cmd, m->buffer[RES_SYNC], 0, m->buffer[RES_SYNC]->size, 0);
+        ag_cmd_fill(cmd, m->buffer[RES_DOWN_SUMS], 0, m->buffer[RES_DOWN_SUMS]->size, 0);
+        done = ag_cmd_submit(cmd, err) != 0;
+    }
+    ag_kernel_destroy(m->gpu, &kernel);
+    return done;
+}
+
+// Which way the decode rounds go. Software devices cannot be trusted with a meeting: there a
+// workgroup works alone, and only on request.
+static bool choose_decode(struct ag_gpu_model *m, const struct ag_gpu_model_params *params,
+                          struct ag_error *err)
+{
+    struct gpu_shape *s = &m->shape;
+    const struct ag_gpu_info *info = ag_gpu_get_info(m->gpu);
+    bool wanted = params->decode != AG_DECODE_SPLIT && s->resident;
+    if (params->decode == AG_DECODE_RESIDENT && !s->resident) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "the decode kernel does not fit into "
+                            "a workgroup of '%s' with this model", info->name);
+    }
+    bool meets = wanted && !info->software && info->cores > 0;
+    if (meets && s->decode_groups > 1 && !try_meeting(m, &meets, err)) {
+        return false;
+    }
+    if (wanted && !meets) {
+        s->decode_groups = 1;
+        if (!info->software && info->cores > 0) {
+            ag_warn(m->log, "workgroups cannot wait for each other on '%s': decode rounds run as "
+                    "separate dispatches", info->name);
+        }
+    }
+    m->resident = wanted && (meets || params->decode == AG_DECODE_RESIDENT);
+    return true;
+}
+
+#define PROOF_ROUNDS 4u
+
+// A frame of noise: ids and losses as they lie in the results.
+static bool run_proof(struct ag_gpu_model *m, const struct ag_buffer *input, uint32_t *block,
+                      uint64_t bytes, struct ag_error *err)
+{
+    struct ag_gpu_gaze_job job = {
+        .input = input, .threshold = AG_NO_THRESHOLD,
+        .budget = AG_MIN(m->shape.max_budget, PROOF_ROUNDS * m->shape.c.round),
+    };
+    struct ag_mask mask;
+    struct ag_gpu_times times;
+    ag_gpu_model_reset(m);
+    m->records = 0;
+    struct ag_cmd *cmd = ag_cmd_begin(m->gpu, 0, err);
+    bool ok = cmd && ag_gpu_model_record(m, cmd, &job, &mask, err);
+    uint64_t value = cmd ? ag_cmd_submit(cmd, err) : 0;
+    ok = ok && value && ag_gpu_wait(m->gpu, value, err) &&
+         ag_buffer_read(m->gpu, m->buffer[RES_RESULTS], 0, block, bytes, err);
+    while (ag_gpu_poll_times(m->gpu, &times)) {
+        // nobody's frame
+    }
+    m->records = 0;
+    return ok;
+}
+
+static bool same_gaze(const struct gpu_shape *s, const uint32_t *a, const uint32_t *b)
+{
+    uint32_t cells = s->c.cells;
+    for (uint32_t i = 0; i < s->streams; i++) {
+        uint32_t slots = AG_MIN(a[0], cells);
+        if (memcmp(a, b, GAZE_RESULT_IDS * 4) != 0 ||
+            memcmp(a + GAZE_RESULT_IDS, b + GAZE_RESULT_IDS, slots * 4) != 0 ||
+            memcmp(a + GAZE_RESULT_IDS + cells, b + GAZE_RESULT_IDS + cells, slots * 4) != 0) {
+            return false;
+        }
+        a += GAZE_RESULT_WORDS(cells);
+        b += GAZE_RESULT_WORDS(cells);
+    }
+    return true;
+}
+
+// The decode kernel itself, before it is trusted on this device: many workgroups must leave the
+// same bits as one that works alone. Waits for the device.
+static bool prove_decode(struct ag_gpu_model *m, struct ag_error *err)
+{
+    struct gpu_shape *s = &m->shape;
+    uint32_t groups = s->decode_groups, seed = 1;
+    if (!m->resident || groups == 1) {
+        return true;
+    }
+    uint64_t bytes = gpu_resource_bytes(s, RES_RESULTS), size = gpu_resource_bytes(s, RES_INPUT);
+    uint32_t *block[2] = { ag_alloc(bytes), ag_alloc(bytes) };
+    float *noise = ag_alloc(size);
+    for (uint64_t i = 0; i < size / sizeof(float); i++) {
+        seed = seed * 1664525u + 1013904223u;
+        noise[i] = (float)(int32_t)seed * (1.0f / 2147483648.0f);
+    }
+    struct ag_buffer *input = ag_buffer_create(m->gpu, AG_MEM_DEVICE, size, "model/proof", err);
+    bool ok = input && ag_buffer_load(m->gpu, input, 0, noise, size, err);
+    for (uint32_t i = 0; i < 2 && ok; i++) {
+        s->decode_groups = i ? groups : 1;
+        ok = run_proof(m, input, block[i], bytes, err);
+    }
+    if (ok && !same_gaze(s, block[0], block[1])) {
+        ag_warn(m->log, "%u workgroups do not decode what one does on '%s': decode rounds run as "
+                "separate dispatches", groups, ag_gpu_get_info(m->gpu)->name);
+        m->resident = false;
+    }
+    ag_buffer_destroy(m->gpu, &input);
+    ag_free(noise);
+    ag_free(block[0]);
+    ag_free(block[1]);
+    return ok;
 }
 
 // ---- life ------------------------------------------------------------------------------------
@@ -181,7 +308,8 @@ struct ag_gpu_model *ag_gpu_model_create(struct ag_gpu *gpu, const struct ag_log
     if (!gpu_shape_init(&m->shape, &model->config, params, ag_gpu_get_info(gpu), err) ||
         !check_memory(m, err) ||
         !gpu_weights_create(gpu, &m->shape, &model->weights, &m->weights, err) ||
-        !create_buffers(m, err) || !create_kernels(m, err) || !gpu_rope_create(m, err)) {
+        !create_buffers(m, err) || !choose_decode(m, params, err) || !create_kernels(m, err) ||
+        !gpu_rope_create(m, err) || !prove_decode(m, err)) {
         ag_gpu_model_destroy(gpu, &m);
         return NULL;
     }
@@ -201,10 +329,6 @@ void ag_gpu_model_destroy(struct ag_gpu *gpu, struct ag_gpu_model **model)
         }
     }
     gpu_rope_destroy(m);
-    for (int i = 0; i < AG_MAX_LAYERS; i++) {
-        ag_buffer_destroy(gpu, &m->k[i]);
-        ag_buffer_destroy(gpu, &m->v[i]);
-    }
     for (int r = 0; r < RES_COUNT; r++) {
         ag_buffer_destroy(gpu, &m->buffer[r]);
     }
@@ -262,9 +386,9 @@ static struct ag_binding resolve(const struct recorder *r, enum gpu_resource res
     case RES_FORCED:
         return external(m, job->forced, 0, resource);
     case RES_K:
-        return (struct ag_binding){ .buffer = m->k[r->layer] };
     case RES_V:
-        return (struct ag_binding){ .buffer = m->v[r->layer] };
+        instance = r->layer;
+        break;
     case RES_W_TRUNK:
     case RES_TRUNK_BIAS:
     case RES_W_QKV:
@@ -484,6 +608,59 @@ static void forward(struct recorder *r)
     select_ids(r);
 }
 
+// All rounds behind the prefill in one kernel.
+static void decode(const struct recorder *r)
+{
+    const struct ag_gpu_model *m = r->m;
+    const struct gpu_shape *s = &m->shape;
+    const struct ag_gpu_gaze_job *job = r->job;
+    struct ag_binding bindings[GPU_MAX_RESOURCES];
+    bind(r, GPU_DECODE, bindings);
+    const struct gpu_kernel_info *info = &gpu_kernel_info[GPU_DECODE];
+    for (uint32_t i = 0; i < info->n; i++) {
+        enum gpu_resource resource = (enum gpu_resource)info->resource[i];
+        if (resource == RES_K || resource == RES_V || resource == RES_LOGITS ||
+            resource == RES_HIDDEN) { // all instances
+            bindings[i] = (struct ag_binding){ .buffer = m->buffer[resource] };
+        } else if (resource == RES_W_QKV) { // all matrices
+            bindings[i] = (struct ag_binding){ .buffer = m->weights.buffer };
+        }
+    }
+    uint32_t four = s->half ? 8 : 16; // bytes of four weights
+    const struct gpu_weights *w = &m->weights;
+    struct decode_args args = {
+        .rounds = r->rounds, .budget = job->budget,
+        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
+        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
+        .max_splits = s->max_splits,
+        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
+        .record = m->records, .layers = s->c.layers,
+        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / four),
+        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / four),
+        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / four),
+        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / four),
+        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / four),
+        .cache_stride = (uint32_t)(m->stride[RES_K] / four),
+        .logits_stride = s->trace ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
+        .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
+    };
+    if (s->c.layers > 1) {
+        args.layer_stride = (uint32_t)((w->region[RES_W_QKV][1].offset -
+                                        w->region[RES_W_QKV][0].offset) / four);
+    }
+    uint32_t groups[3];
+    gpu_groups(s, GPU_DECODE, GPU_PREFILL, 1, groups);
+    // lavapipe cuts a kernel's loops after 65,535 iterations in all, silently: a round at a time
+    bool all = !ag_gpu_get_info(m->gpu)->software;
+    for (uint32_t round = 1; round < r->rounds; round = args.end_round) {
+        args.first_round = round;
+        args.end_round = all ? r->rounds : round + 1;
+        ag_dispatch(r->cmd, m->kernel[GPU_DECODE][GPU_PREFILL], bindings, info->n, &args,
+                    sizeof(args), groups[0], groups[1], groups[2]);
+        ag_cmd_barrier(r->cmd);
+    }
+}
+
 // ---- a frame ---------------------------------------------------------------------------------
 
 static bool check_job(const struct ag_gpu_model *m, const struct ag_gpu_gaze_job *job,
@@ -539,7 +716,10 @@ bool ag_gpu_model_record(struct ag_gpu_model *m, struct ag_cmd *cmd,
     forward(&r);
     ag_cmd_stage_end(cmd);
     ag_cmd_stage_begin(cmd, AG_STAGE_DECODE);
-    for (r.round = 1; r.round < r.rounds; r.round++) {
+    if (m->resident) {
+        decode(&r);
+    }
+    for (r.round = 1; !m->resident && r.round < r.rounds; r.round++) {
         forward(&r);
     }
     ag_cmd_stage_end(cmd);

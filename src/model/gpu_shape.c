@@ -11,8 +11,8 @@ AG_SHADERS(model);
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
 
 const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
-    [GPU_BEGIN] = { "begin", false, false, 5,
-        { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS } },
+    [GPU_BEGIN] = { "begin", false, false, 6,
+        { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS, RES_SYNC } },
     [GPU_PATCH] = { "patch", true, true, 5,
         { RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_W_PATCH, RES_PATCH_SUMS } },
     [GPU_FEATURES] = { "features", false, false, 3,
@@ -37,6 +37,11 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_SELECT] = { "select", false, false, 11,
         { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
           RES_COUNTS, RES_FRAMES, RES_FORCED } },
+    [GPU_DECODE] = { "decode", true, false, 19,
+        { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_DOWN_SUMS,
+          RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED, RES_RESULTS,
+          RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
+    [GPU_MEET] = { "meet", false, false, 2, { RES_SYNC, RES_DOWN_SUMS } },
 };
 
 // ---- matrix products -------------------------------------------------------------------------
@@ -179,6 +184,52 @@ static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info
     return true;
 }
 
+// ---- the decode kernel -----------------------------------------------------------------------
+
+// As declared in shaders/model/decode.comp and what it includes.
+static uint32_t decode_shared_bytes(const struct gpu_shape *s, uint32_t group, uint32_t keys)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t head4 = gpu_pad4(c->head_dim) / 4, width4 = gpu_pad4(c->width) / 4, r = c->round;
+    uint32_t area = AG_MAX(s->window * c->heads * head4,
+                           AG_MAX(3 * r * head4, s->window * s->units / 4));
+    uint32_t partial = AG_MAX(2 * group * AG_DIV_UP(s->window, 4u), keys * (head4 + 1));
+    return 16 * (r * width4 + area + partial) + 4 * s->window * (keys + 1) + 4 * r * c->head_dim +
+           4 * (13 * r + AG_DIV_UP(c->vocab, 32u) + 8);
+}
+
+static bool decode_fits(const struct gpu_shape *s, uint32_t group, uint32_t keys,
+                        const struct ag_gpu_info *info)
+{
+    const struct ag_model_config *c = &s->c;
+    return group <= info->max_workgroup_invocations && group >= 8 * c->round && group >= keys &&
+           group >= 2 * c->head_dim && group >= gpu_pad4(c->head_dim) && group >= 2 * s->units &&
+           group >= s->head_columns && group >= s->out_columns &&
+           decode_shared_bytes(s, group, keys) <= info->max_shared_bytes;
+}
+
+// More workgroups than pieces of work would only wait, more than cores must not be: they may have
+// to wait for each other.
+static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    static const uint32_t groups[] = { 256, 128, 64 };
+    s->units = 32;
+    s->out_columns = 16;
+    s->head_columns = 64;
+    // Rows are cut where there are cores for the pieces; a row's sums do not change with that.
+    s->window = s->streams > 4 ? s->c.round : AG_DIV_UP(s->c.round, 2u);
+    for (size_t i = 0; i < AG_COUNT(groups) && !s->resident; i++) {
+        for (uint32_t keys = 32; keys >= 16 && !s->resident; keys /= 2) {
+            s->resident = decode_fits(s, groups[i], keys, info);
+            s->group[GPU_DECODE][GPU_PREFILL] = s->group[GPU_MEET][GPU_PREFILL] = groups[i];
+            s->decode_keys = keys;
+        }
+    }
+    uint32_t work = AG_MAX(s->c.heads * (s->max_splits + 1) * AG_DIV_UP(s->c.round, s->window),
+                           AG_DIV_UP(gpu_columns(s, GPU_HEADS), s->head_columns));
+    s->decode_groups = info->software ? 1 : AG_CLAMP(info->cores / s->streams, 1u, work);
+}
+
 // ---- splits ----------------------------------------------------------------------------------
 // A sum is cut into pieces where its tiles alone would leave most of the device idle. The number of
 // pieces follows from model and device but not from the number of streams, so a stream's results
@@ -274,6 +325,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
         s->group[GPU_SELECT][phase] = AG_MIN(256u, info->max_workgroup_invocations);
     }
     choose_splits(s, canvas, info);
+    choose_decode(s, info);
     return true;
 }
 
@@ -319,6 +371,13 @@ void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
         break;
     case GPU_HEADS:
         groups[1] = 1;
+        break;
+    case GPU_DECODE:
+        groups[0] = s->decode_groups;
+        break;
+    case GPU_MEET:
+        groups[0] = s->decode_groups * s->streams;
+        groups[2] = 1;
         break;
     default:
         break;
@@ -373,7 +432,11 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_TILE_KG] = t->kg,
         [SPEC_TILE_KC] = t->kc,
         [SPEC_ATTN_ROWS] = s->attn_rows[phase],
-        [SPEC_ATTN_KEYS] = s->attn_keys,
+        [SPEC_ATTN_KEYS] = op == GPU_DECODE ? s->decode_keys : s->attn_keys,
+        [SPEC_UNITS] = s->units,
+        [SPEC_OUT_COLUMNS] = s->out_columns,
+        [SPEC_HEAD_COLUMNS] = s->head_columns,
+        [SPEC_WINDOW] = s->window,
     };
     memcpy(constants, values, sizeof(values));
 }
@@ -385,6 +448,7 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
         [GPU_PATCH] = "patch.f16", [GPU_TRUNK] = "trunk.f16", [GPU_PROJECT] = "project.f16",
         [GPU_QKV] = "qkv.f16", [GPU_ATTENTION] = "attention.f16", [GPU_ATTN_OUT] = "attn_out.f16",
         [GPU_MLP_IN] = "mlp_in.f16", [GPU_MLP_OUT] = "mlp_out.f16", [GPU_HEADS] = "heads.f16",
+        [GPU_DECODE] = "decode.f16",
     };
     uint32_t constants[SPEC_COUNT];
     gpu_constants(s, op, phase, constants);
@@ -403,7 +467,7 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
 const char *gpu_resource_name(enum gpu_resource resource)
 {
     static const char *const names[RES_COUNT] = {
-        [RES_STATE] = "model/state", [RES_ACTIVE] = "model/active", [RES_ROUNDS] = "model/rounds",
+        [RES_STATE] = "model/state", [RES_SYNC] = "model/sync", [RES_ACTIVE] = "model/active", [RES_ROUNDS] = "model/rounds",
         [RES_FRAMES] = "model/frames", [RES_RESULTS] = "model/results",
         [RES_CELLS] = "model/cells", [RES_COUNTS] = "model/counts", [RES_INPUT] = "model/input",
         [RES_CANVAS] = "model/canvas", [RES_PREVIOUS] = "model/previous",
@@ -411,7 +475,8 @@ const char *gpu_resource_name(enum gpu_resource resource)
         [RES_TRUNK_SUMS] = "model/trunk_sums", [RES_TOKENS] = "model/tokens", [RES_X] = "model/x",
         [RES_Q] = "model/q", [RES_K] = "model/k", [RES_V] = "model/v",
         [RES_ATTN_SUMS] = "model/attn_sums", [RES_SOFTMAX] = "model/softmax",
-        [RES_MLP] = "model/mlp", [RES_LOGITS] = "model/logits", [RES_HIDDEN] = "model/hidden",
+        [RES_MLP] = "model/mlp", [RES_DOWN_SUMS] = "model/down_sums",
+        [RES_LOGITS] = "model/logits", [RES_HIDDEN] = "model/hidden",
         [RES_ROPE] = "model/rope", [RES_FORCED] = "model/forced",
         [RES_W_PATCH] = "model/w_patch", [RES_PATCH_NORM] = "model/patch_norm",
         [RES_W_TRUNK] = "model/w_trunk", [RES_TRUNK_BIAS] = "model/trunk_bias",
@@ -438,6 +503,8 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     switch (resource) {
     case RES_STATE:
         return n * sizeof(struct decode_state);
+    case RES_SYNC:
+        return n * SYNC_WORDS * 4;
     case RES_ACTIVE:
         return (s->max_rounds + 1) * n * 4;
     case RES_ROUNDS:
@@ -470,11 +537,15 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_V:
         return n * c->kv_heads * s->capacity * head * (s->half ? 2 : 4);
     case RES_ATTN_SUMS:
-        return rows * c->heads * s->max_splits * head * 4;
+        return AG_MAX(rows * s->max_splits, n * c->round * (s->max_splits + 1)) * c->heads * head *
+               4;
     case RES_SOFTMAX:
-        return rows * c->heads * s->max_splits * 8;
+        return AG_MAX(rows * s->max_splits, n * c->round * (s->max_splits + 1)) * c->heads * 8;
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
+    case RES_DOWN_SUMS:
+        return AG_MAX(n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
+                      (uint64_t)s->decode_groups * n) * 4;
     case RES_LOGITS:
         return n * gpu_columns(s, GPU_HEADS) * 4;
     case RES_HIDDEN:

@@ -12,6 +12,7 @@
 enum gpu_op {
     GPU_BEGIN, GPU_PATCH, GPU_FEATURES, GPU_TRUNK, GPU_RELU, GPU_PROJECT,
     GPU_QKV, GPU_ATTENTION, GPU_ATTN_OUT, GPU_MLP_IN, GPU_MLP_OUT, GPU_HEADS, GPU_SELECT,
+    GPU_DECODE, GPU_MEET,
     GPU_OP_COUNT
 };
 // The same kernel with other tiles: for many rows, for the K rows of a decode round, for one row.
@@ -19,11 +20,11 @@ enum gpu_phase { GPU_PREFILL, GPU_ROUND, GPU_LAST, GPU_PHASE_COUNT };
 
 enum gpu_resource {
     // device state
-    RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_RESULTS, RES_CELLS, RES_COUNTS,
+    RES_STATE, RES_SYNC, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_RESULTS, RES_CELLS, RES_COUNTS,
     // vision
     RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_PATCH_SUMS, RES_FEATURES, RES_TRUNK_SUMS, RES_TOKENS,
     // decoder
-    RES_X, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_MLP, RES_LOGITS, RES_HIDDEN,
+    RES_X, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_MLP, RES_DOWN_SUMS, RES_LOGITS, RES_HIDDEN,
     RES_ROPE, RES_FORCED,
     // weights
     RES_W_PATCH, RES_PATCH_NORM, RES_W_TRUNK, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
@@ -48,10 +49,13 @@ struct gpu_shape {
     uint32_t prefill_splits;         // what the prefill may use of them
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
     uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys;
+    // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
+    bool resident;
+    uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations
 };
 
-#define GPU_MAX_RESOURCES 11
+#define GPU_MAX_RESOURCES 19
 struct gpu_kernel_info {
     const char *name;          // of the shader
     bool has_half;             // comes as "name.f16", too
