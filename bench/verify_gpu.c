@@ -101,7 +101,8 @@ bool ag_verify_parse_decode(const char *text, enum ag_gpu_decode *out, struct ag
             return true;
         }
     }
-    return ag_fail(err, AG_ERR_USAGE, "--decode is '%.40s', expected auto, split or resident", text);
+    return ag_fail(err, AG_ERR_USAGE, "--decode is '%.40s', expected auto, split or resident",
+                   text);
 }
 
 static void *create_f32(const struct ag_model *model, const struct ag_verify_options *options,

@@ -145,8 +145,8 @@ float load_round(uint logits0)
     return t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
 }
 
-// ... and judged: emitted[0..n_slots), of which fed[0..n_fed) go on. `before`: slots of the frame so
-// far, their ids banned (barrier behind that). Returns whether the frame ends.
+// ... and judged: emitted[0..n_slots), of which fed[0..n_fed) go on. `before`: slots of the frame
+// so far, their ids banned (barrier behind that). Returns whether the frame ends.
 bool pick_round(uint round, uint stream, uint before, float loss)
 {
     uint t = gl_LocalInvocationIndex;

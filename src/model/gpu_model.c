@@ -174,7 +174,8 @@ static bool try_meeting(struct ag_gpu_model *m, bool *ok, struct ag_error *err)
         struct ag_binding bindings[] = { { .buffer = m->buffer[RES_SYNC] },
                                          { .buffer = m->buffer[RES_DOWN_SUMS] } };
         struct meet_args args = { .turns = MEET_TURNS };
-        ag_dispatch(cmd, kernel, bindings, AG_COUNT(bindings), &args, sizeof(args), groups[0], 1, 1);
+        ag_dispatch(cmd, kernel, bindings, AG_COUNT(bindings), &args, sizeof(args), groups[0], 1,
+                    1);
         uint64_t value = ag_cmd_submit(cmd, err);
         done = value && ag_gpu_wait(m->gpu, value, err) &&
                ag_buffer_read(m->gpu, m->buffer[RES_SYNC], 0, words, sizeof(words), err);

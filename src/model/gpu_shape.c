@@ -302,7 +302,8 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     if (tokens > MAX_POSITION) {
         return ag_fail(err, AG_ERR_INPUT, "%u frames of up to %u tokens are %llu positions, at "
                        "most %u are exact in float32; use fewer frames (--frames-per-clip)",
-                       s->horizon, c->tokens + s->max_budget, (unsigned long long)tokens, MAX_POSITION);
+                       s->horizon, c->tokens + s->max_budget, (unsigned long long)tokens,
+                       MAX_POSITION);
     }
     s->capacity = (uint32_t)tokens;
     // SLIDE: positions go on for ever, the rows of the frames in flight are kept (gpu_rope.c).
@@ -467,7 +468,8 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
 const char *gpu_resource_name(enum gpu_resource resource)
 {
     static const char *const names[RES_COUNT] = {
-        [RES_STATE] = "model/state", [RES_SYNC] = "model/sync", [RES_ACTIVE] = "model/active", [RES_ROUNDS] = "model/rounds",
+        [RES_STATE] = "model/state", [RES_SYNC] = "model/sync",
+        [RES_ACTIVE] = "model/active", [RES_ROUNDS] = "model/rounds",
         [RES_FRAMES] = "model/frames", [RES_RESULTS] = "model/results",
         [RES_CELLS] = "model/cells", [RES_COUNTS] = "model/counts", [RES_INPUT] = "model/input",
         [RES_CANVAS] = "model/canvas", [RES_PREVIOUS] = "model/previous",
