@@ -394,7 +394,8 @@ static void memory_makes_batches_smaller(void **state)
     const struct ag_gpu_info *info = ag_gpu_get_info(gpu);
     struct ag_model *m = ag_model_load(NULL, TINY, NULL);
     const struct ag_model_config *c = &m->config;
-    uint64_t frame = (uint64_t)(c->tokens + c->cells) * c->kv_heads * c->head_dim * 4;
+    // the keys of all layers are one buffer
+    uint64_t frame = (uint64_t)(c->tokens + c->cells) * c->kv_heads * c->head_dim * 4 * c->layers;
     uint64_t most = info->max_buffer_bytes / frame; // frames of one tile that a buffer holds
     char frames[32];
     // caches of eight tiles to a buffer
