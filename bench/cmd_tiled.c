@@ -191,7 +191,9 @@ static void release(struct job *j)
 
 static bool run_batch(struct job *j, const struct lane *lane, uint32_t batch, struct ag_error *err)
 {
-    struct ag_gpu_model_params params = { .precision = j->precision, .streams = batch };
+    struct ag_gpu_model_params params = {
+        .precision = j->precision, .streams = batch, .decode = AG_DECODE_SPLIT, // as in the viewer
+    };
     params.stream = (struct ag_stream_params){ .context = AG_CONTEXT_CANVAS,
                                                .max_budget = j->budget };
     j->batch = batch;

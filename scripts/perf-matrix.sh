@@ -31,7 +31,7 @@ done
 help=$("$viewer" --help) || { echo "perf-matrix: '$viewer' does not run" >&2; exit 1; }
 has() { grep -qw -- "$1" <<<"$help"; }
 ffmpeg=0
-"$viewer" --list-sources | grep -q '^video ' && ffmpeg=1
+"$viewer" --list-sources | grep -q '^video .*through FFmpeg' && ffmpeg=1
 
 cases=() skipped=()
 add() { cases+=("$*"); } # NAME options...

@@ -50,7 +50,7 @@ def case_names():
     with tempfile.TemporaryDirectory() as d:
         viewer = os.path.join(d, "viewer")
         with open(viewer, "w") as f:
-            f.write("#!/bin/sh\necho '--dispatch --mode canvas-diff'; echo 'video    files'\n")
+            f.write("#!/bin/sh\necho '--dispatch --mode canvas-diff'; echo 'video    files, through FFmpeg'\n")
         os.chmod(viewer, 0o755)
         result = script("perf-matrix.sh", "--dry-run", "--viewer", viewer, "--video", "clip.mp4")
         assert result.returncode == 0, result.stderr

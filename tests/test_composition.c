@@ -57,7 +57,7 @@ static void close_run(struct run *r)
 static struct ag_frame_report compose(struct run *r)
 {
     struct ag_error err = { 0 };
-    struct ag_frame_report report;
+    struct ag_frame_report report = { 0 };
     enum ag_tick t = ag_pipeline_tick(r->pipeline, 5000000000, &err);
     if (t != AG_TICK_FRAME || !ag_pipeline_drain(r->pipeline, &err) ||
         !ag_pipeline_next_report(r->pipeline, &report)) {
@@ -138,8 +138,7 @@ static void runs_are_the_same(void **state)
         "--source synthetic-pan --force-mask random-30% --keyframe-interval 4",
         "--source synthetic-pan --force-mask multiscale --cell-scale 1.4 --mask-style scale-rows",
         "--source synthetic-local-motion --max-tokens 5 --task-loss off",
-        "--source synthetic-checker-pan --force-mask redundant-full-frame "
-        "--mask-style image-overlay",
+        "--source synthetic-checker-pan --force-mask all-model-tokens --mask-style image-overlay",
         "--source synthetic-noise --force-mask empty",
     };
     static const char *const ways[] = { "--dispatch sparse", "--dispatch dense",

@@ -50,6 +50,9 @@ static bool create_models(struct gpu_gaze *g, const struct ag_log *log,
 {
     struct ag_gpu_model_params params = {
         .stream = p->stream, .streams = g->batch, .precision = p->precision,
+        // By the number of tiles, not of those in a batch: ids must not depend on the batch. Tiles
+        // end apart from each other, and only separate dispatches give the last ones all cores.
+        .decode = g->tiling.tiles > 1 ? AG_DECODE_SPLIT : AG_DECODE_AUTO,
     };
     uint32_t n = p->stream.context == AG_CONTEXT_CANVAS ? 1 : g->batches;
     g->models = ag_alloc(n * sizeof(*g->models));
