@@ -547,6 +547,25 @@ static bool grow(struct ag_hud *hud, struct ag_buffer **buffer, uint64_t size, c
     return *buffer != NULL;
 }
 
+static bool make_room(struct ag_hud *hud, struct slot *slot, const struct ag_ui_mesh *mesh,
+                      struct ag_error *err)
+{
+    return grow(hud, &slot->vertices, mesh->n_vertices * sizeof(struct ag_ui_vertex),
+                "hud/vertices", err) &&
+           grow(hud, &slot->indices, mesh->n_indices * sizeof(uint16_t), "hud/indices", err);
+}
+
+// All slots at once at first, so that the second and third text of a run allocate nothing.
+static bool make_slots(struct ag_hud *hud, const struct ag_ui_mesh *mesh, struct ag_error *err)
+{
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (!hud->slots[i].indices && !make_room(hud, &hud->slots[i], mesh, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool rebuild(struct ag_hud *hud, const struct ag_hud_input *input,
                     struct ag_hud_actions *actions, struct ag_error *err)
 {
@@ -565,10 +584,8 @@ static bool rebuild(struct ag_hud *hud, const struct ag_hud_input *input,
     struct ag_ui_mesh mesh = ag_ui_end(hud->ui);
     hud->slot = (hud->slot + 1) % SLOTS;
     struct slot *slot = &hud->slots[hud->slot];
-    if (!ag_gpu_wait(hud->gpu, slot->value, err) ||
-        !grow(hud, &slot->vertices, mesh.n_vertices * sizeof(struct ag_ui_vertex), "hud/vertices",
-              err) ||
-        !grow(hud, &slot->indices, mesh.n_indices * sizeof(uint16_t), "hud/indices", err)) {
+    if (!make_slots(hud, &mesh, err) || !ag_gpu_wait(hud->gpu, slot->value, err) ||
+        !make_room(hud, slot, &mesh, err)) {
         return false;
     }
     ag_ui_copy(hud->ui, slot->vertices->data, slot->indices->data);
