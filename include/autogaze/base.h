@@ -64,6 +64,9 @@ bool ag_mul_size(size_t a, size_t b, size_t *out);
 // Monotonic clock in nanoseconds.
 int64_t ag_now_ns(void);
 void ag_sleep_ns(int64_t ns);
+// The calling thread does background work from now on: on a busy machine others have their turn
+// first (a lower priority; for good, since nobody but root may take it back).
+void ag_yield_to_others(void);
 
 // FNV-1a, 64 bit. Start from AG_HASH_SEED; chain calls to hash several pieces.
 #define AG_HASH_SEED 0xcbf29ce484222325ull

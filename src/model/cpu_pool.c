@@ -56,6 +56,7 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
     struct ag_pool *p = w->pool;
     uint64_t seen = 0;
+    ag_yield_to_others();
     pthread_mutex_lock(&p->mutex);
     for (;;) {
         while (!p->stop && (!p->open || p->generation == seen)) {

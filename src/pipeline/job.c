@@ -23,6 +23,7 @@ struct job {
 static void *work(void *arg)
 {
     struct job *j = arg;
+    ag_yield_to_others();
     pthread_mutex_lock(&j->lock);
     for (;;) {
         while (j->state != RUNNING && j->state != QUIT) {
