@@ -448,8 +448,11 @@ static void draw_totals(struct pen *p)
             text(p, 10 + 9 * (float)k, 1 + (float)i, known ? AG_COLOR_TEXT : AG_COLOR_FAINT, ms);
         }
     }
-    textf(p, 0, 4, AG_COLOR_FAINT, "over the last %u frames",
+    textf(p, 0, 4, AG_COLOR_FAINT, "last %u frames",
           p->data->has_stats ? t->total[AG_TOTAL_INTERVAL].window : 0);
+    text(p, 19, 4, AG_COLOR_LABEL, "upload");
+    textf(p, 26, 4, AG_COLOR_TEXT, "%8llu B",
+          (unsigned long long)(p->data->has_report ? p->data->report.bytes_uploaded : 0));
 }
 
 static float nice_above(float v)
