@@ -52,6 +52,19 @@ static inline void test_gpu_close(struct ag_gpu **gpu)
     assert_int_equal(messages, 0);
 }
 
+// For cmocka_run_group_tests: *state is one device for all tests of a file.
+static inline int test_gpu_setup(void **state)
+{
+    *state = test_gpu_open();
+    return 0;
+}
+
+static inline int test_gpu_teardown(void **state)
+{
+    test_gpu_close((struct ag_gpu **)state);
+    return 0;
+}
+
 // A DEVICE buffer; data NULL: zeros.
 static inline struct ag_buffer *test_gpu_buffer(struct ag_gpu *gpu, const void *data, uint64_t size,
                                                 const char *name)

@@ -439,18 +439,6 @@ static void no_wait_no_copy(void **state)
     }
 }
 
-static int open_gpu(void **state)
-{
-    *state = test_gpu_open();
-    return 0;
-}
-
-static int close_gpu(void **state)
-{
-    test_gpu_close((struct ag_gpu **)state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,5 +452,5 @@ int main(void)
         cmocka_unit_test(canvas_diff_meets_its_target),
         cmocka_unit_test(no_wait_no_copy),
     };
-    return cmocka_run_group_tests(tests, open_gpu, close_gpu);
+    return cmocka_run_group_tests(tests, test_gpu_setup, test_gpu_teardown);
 }

@@ -16,18 +16,6 @@ static const struct {
 // Beginning, each phase of the cycles, far out, the end of the index.
 static const uint32_t indices[] = { 0, 1, 7, 20, 50, 90, 1000, 123456789, 0xffffffff };
 
-static int open_gpu(void **state)
-{
-    *state = test_gpu_open();
-    return 0;
-}
-
-static int close_gpu(void **state)
-{
-    test_gpu_close((struct ag_gpu **)state);
-    return 0;
-}
-
 static struct ag_kernel *kernels[2][AG_GENERATE_COUNT];
 
 static void check(struct ag_gpu *gpu, bool quad, enum ag_pattern pattern, uint32_t index,
@@ -92,7 +80,7 @@ static void test_twin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_twin, open_gpu, close_gpu),
+        cmocka_unit_test_setup_teardown(test_twin, test_gpu_setup, test_gpu_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

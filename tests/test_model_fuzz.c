@@ -284,17 +284,11 @@ static int open_gpu(void **state)
     return 0;
 }
 
-static int close_gpu(void **state)
-{
-    test_gpu_close((struct ag_gpu **)state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guards_work),
         cmocka_unit_test(damaged_models),
     };
-    return cmocka_run_group_tests(tests, open_gpu, close_gpu);
+    return cmocka_run_group_tests(tests, open_gpu, test_gpu_teardown);
 }

@@ -359,18 +359,6 @@ static void latency_is_explained(void **state)
     }
 }
 
-static int open_gpu(void **state)
-{
-    *state = test_gpu_open();
-    return 0;
-}
-
-static int close_gpu(void **state)
-{
-    test_gpu_close((struct ag_gpu **)state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,5 +372,5 @@ int main(void)
         cmocka_unit_test(late_masks_on_the_device),
         cmocka_unit_test(latency_is_explained),
     };
-    return cmocka_run_group_tests(tests, open_gpu, close_gpu);
+    return cmocka_run_group_tests(tests, test_gpu_setup, test_gpu_teardown);
 }

@@ -455,18 +455,6 @@ static void late_masks(void **state)
     }
 }
 
-static int open_gpu(void **state)
-{
-    *state = test_gpu_open();
-    return 0;
-}
-
-static int close_gpu(void **state)
-{
-    test_gpu_close((struct ag_gpu **)state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,5 +466,5 @@ int main(void)
         cmocka_unit_test(memory_makes_batches_smaller),
         cmocka_unit_test(late_masks),
     };
-    return cmocka_run_group_tests(tests, open_gpu, close_gpu);
+    return cmocka_run_group_tests(tests, test_gpu_setup, test_gpu_teardown);
 }
