@@ -37,6 +37,37 @@ static const struct work {
     { "full-blend+psnr", AG_OUTPUT_FULL_BLEND, true, true },
 };
 
+#define N_DISPATCHES 3
+#define ROUNDS 10u // all lanes by turns: a drift of the clocks is one of all lanes
+
+struct row {
+    bool there;                       // a lane of that path exists
+    struct compose_lane lane;
+    struct compose_result result;
+    struct compose_samples samples;
+    struct ag_series_stats plan, compose;
+};
+// A mask and its lanes.
+struct entry {
+    const char *name;
+    enum ag_geometry geometry;
+    uint32_t n_works;
+    struct ag_forced forced;
+    struct compose_mask mask;
+    struct row rows[AG_COUNT(works)][N_DISPATCHES];
+};
+// How even the lanes of one size and one work are.
+struct summary {
+    uint32_t width, height;
+    const struct work *work;
+    uint32_t n;
+    const char *name[AG_COUNT(cases)];
+    double dense[AG_COUNT(cases)];    // microseconds, p50
+    double to_best[AG_COUNT(cases)];  // auto against the better one of the two paths
+    uint32_t low, high, worst;        // indices: of dense, of dense, of to_best
+    double full, tiny;                // auto, microseconds; 0: not measured
+};
+
 struct run {
     struct compose_bench *bench;
     const char *filter;
@@ -44,6 +75,8 @@ struct run {
     enum format format;
     double copy_gbs;        // of one picture, read and written
     uint32_t rows, wrong;   // wrong golden panels too
+    struct summary summaries[AG_COUNT(sizes) * AG_COUNT(works)];
+    uint32_t n_summaries;
 };
 
 static void print_head(struct run *r, uint32_t width, uint32_t height,
@@ -64,27 +97,30 @@ static void print_head(struct run *r, uint32_t width, uint32_t height,
     }
 }
 
-static void print_row(struct run *r, uint32_t width, uint32_t height, const char *name,
-                      enum ag_geometry geometry, const struct work *work,
-                      enum ag_dispatch dispatch, const struct compose_result *c)
+static void print_row(struct run *r, const struct entry *e, const struct work *work,
+                      const struct row *row)
 {
-    double share = c->compose.p50 > 0 ? c->bytes * 1e-3 / c->compose.p50 / r->copy_gbs : 0;
-    const char *check = c->ok ? "ok" : "WRONG";
+    uint32_t width = e->mask.setup.width, height = e->mask.setup.height;
+    const struct compose_result *c = &row->result;
+    const struct ag_series_stats *plan = &row->plan, *compose = &row->compose;
+    double share = compose->p50 > 0 ? c->bytes * 1e-3 / compose->p50 / r->copy_gbs : 0;
+    double cpu_us = row->samples.frames ? row->samples.cpu_us / row->samples.frames : 0;
+    const char *check = c->ok ? "ok" : "WRONG", *geometry = geometries[e->geometry];
+    const char *dispatch = dispatches[row->lane.style.dispatch], *path = ag_path_name(c->path);
+    bool native = e->geometry == AG_GEOMETRY_NATIVE;
     char title[96];
     switch (r->format) {
     case FORMAT_TEXT:
-        snprintf(title, sizeof(title), "%s %s%s%s %s", name, work->name,
-                 geometry == AG_GEOMETRY_NATIVE ? "" : " ",
-                 geometry == AG_GEOMETRY_NATIVE ? "" : geometries[geometry], dispatches[dispatch]);
-        printf("%-42s %-8s %-5s %8.2f %8.2f %8.2f %8.2f %8.2f %6.0f %8.1f\n", title,
-               ag_path_name(c->path), check, c->plan.p50, c->plan.p95, c->compose.p50,
-               c->compose.p95, c->bytes * 1e-6, 100 * share, c->cpu_us);
+        snprintf(title, sizeof(title), "%s %s%s%s %s", e->name, work->name, native ? "" : " ",
+                 native ? "" : geometry, dispatch);
+        printf("%-42s %-8s %-5s %8.2f %8.2f %8.2f %8.2f %8.2f %6.0f %8.1f\n", title, path, check,
+               plan->p50, plan->p95, compose->p50, compose->p95, c->bytes * 1e-6, 100 * share,
+               cpu_us);
         break;
     case FORMAT_CSV:
         printf("%u,%u,%s,%s,%s,%s,%s,%s,%.2f,%.2f,%.2f,%.2f,%.1f,%u,%.0f,%.3f,%016llx,%016llx\n",
-               width, height, name, geometries[geometry], work->name, dispatches[dispatch],
-               ag_path_name(c->path), check, c->plan.p50, c->plan.p95, c->compose.p50,
-               c->compose.p95, c->cpu_us, c->compose.window, c->bytes, share,
+               width, height, e->name, geometry, work->name, dispatch, path, check, plan->p50,
+               plan->p95, compose->p50, compose->p95, cpu_us, compose->window, c->bytes, share,
                (unsigned long long)c->history, (unsigned long long)c->panel);
         break;
     case FORMAT_JSON:
@@ -93,10 +129,9 @@ static void print_row(struct run *r, uint32_t width, uint32_t height, const char
                "\"plan_us\": {\"p50\": %.2f, \"p95\": %.2f}, \"compose_us\": {\"p50\": %.2f, "
                "\"p95\": %.2f}, \"cpu_us\": %.1f, \"n\": %u, \"bytes\": %.0f, "
                "\"share_of_copy\": %.3f}",
-               r->rows ? "," : "", width, height, name, geometries[geometry], work->name,
-               dispatches[dispatch], ag_path_name(c->path), c->ok ? "true" : "false", c->plan.p50,
-               c->plan.p95, c->compose.p50, c->compose.p95, c->cpu_us, c->compose.window,
-               c->bytes, share);
+               r->rows ? "," : "", width, height, e->name, geometry, work->name, dispatch, path,
+               c->ok ? "true" : "false", plan->p50, plan->p95, compose->p50, compose->p95, cpu_us,
+               compose->window, c->bytes, share);
         break;
     }
     fflush(stdout);
@@ -104,44 +139,221 @@ static void print_row(struct run *r, uint32_t width, uint32_t height, const char
     r->wrong += !c->ok;
 }
 
-static bool run_lanes(struct run *r, uint32_t width, uint32_t height, const char *name,
-                      enum ag_geometry geometry, const struct work *work, struct ag_error *err)
+// ---- a set of masks over the same two pictures -------------------------------------------------
+
+static bool check_entry(struct run *r, struct entry *e, struct ag_error *err)
 {
-    bool blends = work->output == AG_OUTPUT_FULL_BLEND;
-    for (int d = AG_DISPATCH_AUTO; d <= AG_DISPATCH_DENSE; d++) {
-        if (blends && d != AG_DISPATCH_AUTO) {
-            continue;
-        }
-        struct compose_lane lane = {
+    if (!ag_forced_open(e->name, &e->forced, err)) {
+        return false;
+    }
+    compose_mask_init(r->bench, &e->mask, &e->forced.layout, e->geometry, e->forced.cells,
+                      e->forced.n);
+    if (!compose_bench_select(r->bench, &e->mask, err)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < e->n_works * N_DISPATCHES; i++) {
+        const struct work *work = &works[i / N_DISPATCHES];
+        struct row *row = &e->rows[i / N_DISPATCHES][i % N_DISPATCHES];
+        row->lane = (struct compose_lane){
             .style = { .output = work->output, .blend_alpha = BLEND_ALPHA, .psnr = work->psnr,
-                       .dispatch = (enum ag_dispatch)d },
+                       .dispatch = (enum ag_dispatch)(i % N_DISPATCHES) },
             .panel = work->panel,
             .sparse_below = UINT32_MAX,
         };
-        struct compose_result result;
-        if (!compose_bench_lane(r->bench, &lane, r->repeats, &result, err)) {
+        row->there = work->output != AG_OUTPUT_FULL_BLEND ||
+                     row->lane.style.dispatch == AG_DISPATCH_AUTO;
+        if (!row->there) {
+            continue;
+        }
+        compose_samples_init(&row->samples, AG_MAX(r->repeats, 1u));
+        if (!compose_bench_check(r->bench, &row->lane, &row->result, err)) {
             return false;
         }
-        print_row(r, width, height, name, geometry, work, lane.style.dispatch, &result);
     }
     return true;
 }
 
-static bool run_case(struct run *r, uint32_t width, uint32_t height, const char *name,
-                     enum ag_geometry geometry, uint32_t n_works, struct ag_error *err)
+static bool time_entry(struct run *r, struct entry *e, uint32_t frames, struct ag_error *err)
 {
-    struct ag_forced forced;
+    if (!compose_bench_select(r->bench, &e->mask, err)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < e->n_works * N_DISPATCHES; i++) {
+        struct row *row = &e->rows[i / N_DISPATCHES][i % N_DISPATCHES];
+        if (row->there && row->result.ok &&
+            !compose_bench_time(r->bench, &row->lane, frames, &row->samples, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Every round begins with another mask, so that none always comes behind the same one.
+static bool time_set(struct run *r, struct entry *entries, uint32_t n, struct ag_error *err)
+{
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        uint32_t frames = r->repeats * (round + 1) / ROUNDS - r->repeats * round / ROUNDS;
+        for (uint32_t i = 0; i < n && frames > 0; i++) {
+            if (!time_entry(r, &entries[(round + i) % n], frames, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void print_set(struct run *r, struct entry *entries, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t l = 0; l < entries[i].n_works * N_DISPATCHES; l++) {
+            struct row *row = &entries[i].rows[l / N_DISPATCHES][l % N_DISPATCHES];
+            if (row->there) {
+                row->plan = ag_series_stats(row->samples.plan);
+                row->compose = ag_series_stats(row->samples.compose);
+                print_row(r, &entries[i], &works[l / N_DISPATCHES], row);
+            }
+        }
+    }
+}
+
+static bool run_set(struct run *r, struct entry *entries, uint32_t n, struct ag_error *err)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        ok = check_entry(r, &entries[i], err);
+    }
+    ok = ok && time_set(r, entries, n, err);
+    if (ok) {
+        print_set(r, entries, n);
+    }
+    return ok;
+}
+
+static void free_set(struct entry *entries, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t l = 0; l < entries[i].n_works * N_DISPATCHES; l++) {
+            compose_samples_free(&entries[i].rows[l / N_DISPATCHES][l % N_DISPATCHES].samples);
+        }
+        compose_mask_free(&entries[i].mask);
+        ag_forced_close(&entries[i].forced);
+    }
+    ag_free(entries);
+}
+
+// ---- how even they are -------------------------------------------------------------------------
+
+static void summarise(struct run *r, const struct entry *entries, uint32_t n, uint32_t work)
+{
+    struct summary *s = &r->summaries[r->n_summaries++];
+    *s = (struct summary){ .width = entries[0].mask.setup.width,
+                           .height = entries[0].mask.setup.height, .work = &works[work] };
+    for (uint32_t i = 0; i < n; i++) {
+        const struct row *rows = entries[i].rows[work];
+        double dense = rows[AG_DISPATCH_DENSE].compose.p50;
+        double best = AG_MIN(dense, rows[AG_DISPATCH_SPARSE].compose.p50);
+        double chosen = rows[AG_DISPATCH_AUTO].compose.p50;
+        if (!(best > 0) || !(chosen > 0)) {
+            continue; // wrong pictures are not timed
+        }
+        s->name[s->n] = entries[i].name;
+        s->dense[s->n] = dense;
+        s->to_best[s->n] = chosen / best;
+        s->low = dense < s->dense[s->low] ? s->n : s->low;
+        s->high = dense > s->dense[s->high] ? s->n : s->high;
+        s->worst = s->to_best[s->n] > s->to_best[s->worst] ? s->n : s->worst;
+        s->n++;
+        s->full = strcmp(entries[i].name, "full-frame") == 0 ? chosen : s->full;
+        s->tiny = strcmp(entries[i].name, "tiny-sparse") == 0 ? chosen : s->tiny;
+    }
+    r->n_summaries -= s->n == 0;
+}
+
+static void print_summary_text(const struct run *r, const struct summary *s)
+{
+    const char *mark = r->format == FORMAT_CSV ? "# " : "";
+    printf("%s%ux%u %s: dense %.2f (%s) to %.2f (%s), max/min %.3f; auto/best at most %.3f (%s)",
+           mark, s->width, s->height, s->work->name, s->dense[s->low], s->name[s->low],
+           s->dense[s->high], s->name[s->high], s->dense[s->high] / s->dense[s->low],
+           s->to_best[s->worst], s->name[s->worst]);
+    if (s->full > 0 && s->tiny > 0) {
+        printf("; full-frame minus tiny-sparse, auto: %.2f", s->full - s->tiny);
+    }
+    printf("\n%s   auto/best:", mark);
+    for (uint32_t i = 0; i < s->n; i++) {
+        printf(" %s %.3f", s->name[i], s->to_best[i]);
+    }
+    printf("\n");
+}
+
+static void print_map(const char *name, const struct summary *s, const double *values)
+{
+    printf(", \"%s\": {", name);
+    for (uint32_t i = 0; i < s->n; i++) {
+        printf("%s\"%s\": %.3f", i ? ", " : "", s->name[i], values[i]);
+    }
+    printf("}");
+}
+
+static void print_summary_json(const struct run *r)
+{
+    for (uint32_t i = 0; i < r->n_summaries; i++) {
+        const struct summary *s = &r->summaries[i];
+        printf("%s\n  {\"width\": %u, \"height\": %u, \"work\": \"%s\", "
+               "\"dense_max_to_min\": %.4f, \"auto_to_best_max\": %.4f", i ? "," : "", s->width,
+               s->height, s->work->name, s->dense[s->high] / s->dense[s->low],
+               s->to_best[s->worst]);
+        if (s->full > 0 && s->tiny > 0) {
+            printf(", \"full_minus_tiny_us\": %.2f", s->full - s->tiny);
+        }
+        print_map("dense_us", s, s->dense);
+        print_map("auto_to_best", s, s->to_best);
+        printf("}");
+    }
+}
+
+static void summarise_all(struct run *r, const struct entry *entries, uint32_t n)
+{
+    for (uint32_t w = 0; w < AG_COUNT(works) && r->repeats > 0; w++) {
+        if (works[w].output != AG_OUTPUT_FULL_BLEND) { // which has no paths
+            summarise(r, entries, n, w);
+        }
+    }
+}
+
+static bool run_masks(struct run *r, uint32_t width, uint32_t height, struct ag_error *err)
+{
+    struct entry *entries = ag_alloc(AG_COUNT(cases) * sizeof(*entries));
+    uint32_t n = 0;
+    for (size_t i = 0; i < AG_COUNT(cases); i++) {
+        if (!r->filter || strstr(cases[i], r->filter)) {
+            entries[n++] = (struct entry){ .name = cases[i], .geometry = AG_GEOMETRY_NATIVE,
+                                           .n_works = AG_COUNT(works) };
+        }
+    }
+    bool ok = compose_bench_size(r->bench, width, height, 7, 11, err) &&
+              run_set(r, entries, n, err);
+    if (ok && n > 0) {
+        summarise_all(r, entries, n);
+    }
+    free_set(entries, n);
+    return ok;
+}
+
+static bool run_geometries(struct run *r, uint32_t width, uint32_t height, struct ag_error *err)
+{
+    static const char name[] = "redundant-full-frame";
     if (r->filter && !strstr(name, r->filter)) {
         return true;
     }
-    if (!ag_forced_open(name, &forced, err)) {
-        return false;
+    uint32_t n = AG_GEOMETRY_EFFECTIVE + 1;
+    struct entry *entries = ag_alloc(n * sizeof(*entries));
+    for (uint32_t g = 0; g < n; g++) {
+        entries[g] = (struct entry){ .name = name, .geometry = (enum ag_geometry)g, .n_works = 1 };
     }
-    bool ok = compose_bench_mask(r->bench, &forced.layout, geometry, forced.cells, forced.n, err);
-    for (uint32_t i = 0; i < n_works && ok; i++) {
-        ok = run_lanes(r, width, height, name, geometry, &works[i], err);
-    }
-    ag_forced_close(&forced);
+    bool ok = compose_bench_size(r->bench, width, height, 13, 17, err) &&
+              run_set(r, entries, n, err);
+    free_set(entries, n);
     return ok;
 }
 
@@ -157,20 +369,12 @@ static bool run_size(struct run *r, uint32_t width, uint32_t height, struct ag_e
     r->copy_gbs = copy.p50 > 0 ? 8e-3 * width * height / copy.p50 : NAN;
     print_head(r, width, height, &copy,
                large_copy.p50 > 0 ? 2e-3 * (double)large / large_copy.p50 : NAN);
-    for (size_t i = 0; i < AG_COUNT(cases); i++) {
-        if (!run_case(r, width, height, cases[i], AG_GEOMETRY_NATIVE, AG_COUNT(works), err)) {
-            return false;
-        }
+    uint32_t first = r->n_summaries;
+    bool ok = run_masks(r, width, height, err) && run_geometries(r, width, height, err);
+    for (uint32_t i = first; i < r->n_summaries && r->format != FORMAT_JSON; i++) {
+        print_summary_text(r, &r->summaries[i]);
     }
-    if (!compose_bench_size(r->bench, width, height, 13, 17, err)) { // the geometry lane
-        return false;
-    }
-    for (int g = 0; g <= AG_GEOMETRY_EFFECTIVE; g++) {
-        if (!run_case(r, width, height, "redundant-full-frame", (enum ag_geometry)g, 1, err)) {
-            return false;
-        }
-    }
-    return true;
+    return ok;
 }
 
 static bool is_golden(const struct golden_panel *golden, const struct compose_result *result)
@@ -189,12 +393,16 @@ static bool run_goldens(struct run *r, struct ag_error *err)
     for (size_t i = 0; i < AG_COUNT(golden_panels) && ok; i++) {
         const struct golden_panel *golden = &golden_panels[i];
         struct ag_forced forced;
+        struct compose_mask mask = { 0 };
         if (!ag_forced_open(golden->name, &forced, err)) {
             return false;
         }
-        ok = compose_bench_size(r->bench, golden->width, golden->height, 7, 11, err) &&
-             compose_bench_mask(r->bench, &forced.layout, golden->geometry, forced.cells,
-                                forced.n, err);
+        ok = compose_bench_size(r->bench, golden->width, golden->height, 7, 11, err);
+        if (ok) {
+            compose_mask_init(r->bench, &mask, &forced.layout, golden->geometry, forced.cells,
+                              forced.n);
+            ok = compose_bench_select(r->bench, &mask, err);
+        }
         for (int d = AG_DISPATCH_AUTO; d <= AG_DISPATCH_DENSE && ok; d++) {
             struct compose_lane lane = {
                 .style = { .style = golden->style, .blend_alpha = BLEND_ALPHA, .psnr = true,
@@ -203,10 +411,11 @@ static bool run_goldens(struct run *r, struct ag_error *err)
                 .sparse_below = UINT32_MAX,
             };
             struct compose_result result;
-            ok = compose_bench_lane(r->bench, &lane, 0, &result, err);
+            ok = compose_bench_check(r->bench, &lane, &result, err);
             right += ok && is_golden(golden, &result);
             n++;
         }
+        compose_mask_free(&mask);
         ag_forced_close(&forced);
     }
     if (r->format != FORMAT_JSON) {
@@ -236,6 +445,8 @@ static int run_all(struct run *r, struct ag_error *err)
         }
     }
     if (r->format == FORMAT_JSON) {
+        printf("\n], \"summary\": [");
+        print_summary_json(r);
         printf("\n], \"wrong\": %u}\n", r->wrong);
     } else {
         printf("%s%u of %u lanes right\n", r->format == FORMAT_CSV ? "# " : "\n",

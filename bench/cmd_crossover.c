@@ -85,30 +85,53 @@ static uint32_t make_cells(const struct shape *shape, double share, uint32_t *ce
                                                 : make_bands(share, cells);
 }
 
+#define ROUNDS 3u // both paths by turns, so that a drift of the clocks is one of both
+
+static bool time_lanes(struct compose_bench *b, const struct compose_lane *lanes, uint32_t repeats,
+                       struct compose_samples *samples, struct ag_error *err)
+{
+    for (uint32_t i = 0; i < 2 * ROUNDS; i++) {
+        uint32_t round = i / 2, n = repeats * (round + 1) / ROUNDS - repeats * round / ROUNDS;
+        if (n > 0 && !compose_bench_time(b, &lanes[i % 2], n, &samples[i % 2], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool measure_row(struct compose_bench *b, uint32_t repeats, bool psnr,
                         struct ag_crossover_row *row, struct ag_error *err)
 {
-    struct compose_result result[2];
+    struct compose_lane lanes[2];
+    struct compose_samples samples[2];
     for (int i = 0; i < 2; i++) {
-        struct compose_lane lane = {
+        struct compose_result result;
+        lanes[i] = (struct compose_lane){
             .style = { .blend_alpha = 0.38f, .psnr = psnr,
                        .dispatch = i ? AG_DISPATCH_DENSE : AG_DISPATCH_SPARSE },
             .panel = true,
         };
-        if (!compose_bench_lane(b, &lane, repeats, &result[i], err)) {
+        if (!compose_bench_check(b, &lanes[i], &result, err)) {
             return false;
         }
-        if (!result[i].ok) {
+        if (!result.ok) {
             return ag_fail(err, AG_ERR_USAGE, "%s, %.1f %%: the pictures differ from the reference",
                            row->fragmentation, 100 * row->asked);
         }
     }
+    compose_samples_init(&samples[0], repeats);
+    compose_samples_init(&samples[1], repeats);
+    bool ok = time_lanes(b, lanes, repeats, samples, err);
+    struct ag_series_stats sparse = ag_series_stats(samples[0].compose);
+    struct ag_series_stats dense = ag_series_stats(samples[1].compose);
     row->psnr = psnr;
-    row->sparse_p50 = result[0].compose.p50;
-    row->sparse_p95 = result[0].compose.p95;
-    row->dense_p50 = result[1].compose.p50;
-    row->dense_p95 = result[1].compose.p95;
-    return true;
+    row->sparse_p50 = sparse.p50;
+    row->sparse_p95 = sparse.p95;
+    row->dense_p50 = dense.p50;
+    row->dense_p95 = dense.p95;
+    compose_samples_free(&samples[0]);
+    compose_samples_free(&samples[1]);
+    return ok;
 }
 
 static void print_row(const struct ag_crossover_row *r)
@@ -118,6 +141,25 @@ static void print_row(const struct ag_crossover_row *r)
            100 * r->coverage, r->sparse_p50, r->sparse_p95, r->dense_p50, r->dense_p95,
            r->sparse_p50 / r->dense_p50, r->sparse_p50 > 1.05 * r->dense_p50 ? "  dense" : "");
     fflush(stdout);
+}
+
+static bool sweep_mask(struct compose_bench *b, const struct ag_layout *layout,
+                       const uint32_t *cells, uint32_t repeats, struct ag_crossover_row *row,
+                       struct ag_crossover_row *rows, uint32_t *n, struct ag_error *err)
+{
+    struct compose_mask mask;
+    compose_mask_init(b, &mask, layout, AG_GEOMETRY_NATIVE, cells, row->cells);
+    row->coverage = mask.plan.stats.pixels / ((double)row->width * row->height);
+    bool ok = compose_bench_select(b, &mask, err);
+    for (int psnr = 0; psnr < 2 && ok; psnr++) {
+        ok = measure_row(b, repeats, psnr, row, err);
+        if (ok) {
+            rows[(*n)++] = *row;
+            print_row(row);
+        }
+    }
+    compose_mask_free(&mask);
+    return ok;
 }
 
 static bool sweep(struct compose_bench *b, const uint32_t *size, uint32_t repeats,
@@ -139,16 +181,8 @@ static bool sweep(struct compose_bench *b, const uint32_t *size, uint32_t repeat
                                             .asked = coverages[c], .copy_p50 = copy.p50,
                                             .copy_p95 = copy.p95 };
             row.cells = make_cells(&shapes[s], coverages[c], cells);
-            if (!compose_bench_mask(b, &layout, AG_GEOMETRY_NATIVE, cells, row.cells, err)) {
+            if (!sweep_mask(b, &layout, cells, repeats, &row, rows, n, err)) {
                 return false;
-            }
-            row.coverage = compose_bench_plan(b)->stats.pixels / ((double)size[0] * size[1]);
-            for (int psnr = 0; psnr < 2; psnr++) {
-                if (!measure_row(b, repeats, psnr, &row, err)) {
-                    return false;
-                }
-                rows[(*n)++] = row;
-                print_row(&row);
             }
         }
     }

@@ -6,8 +6,8 @@
 #include "autogaze/source.h"
 
 #define MAX_CELLS 65536
-#define WARM_UP_FRAMES 20
-#define WARM_UP_NS 60000000 // clocks rise under load, slowly, and fall while the reference computes
+#define WARM_UP_FRAMES 10
+#define WARM_UP_NS 20000000 // clocks rise under load, slowly, and fall while the host is busy
 
 struct compose_bench {
     struct ag_gpu *gpu;
@@ -17,13 +17,8 @@ struct compose_bench {
     uint32_t width, height;
     uint64_t bytes;                   // of a picture
     uint8_t *frame[2], *read;         // old history, input; scratch
-    struct ag_planner_setup setup;
-    struct ag_ref_plan plan;
-    struct ag_mask mask;
-    // What the reference makes of the mask, for the style `style` (without its dispatch).
-    struct ag_compose_style style;
-    bool known;
-    uint64_t history_hash, panel_hash, error;
+    struct compose_mask *selected;
+    struct ag_mask mask;              // its list
     bool warm;                        // the device worked a moment ago
 };
 
@@ -55,6 +50,7 @@ static void free_size(struct compose_bench *b)
     ag_free(b->frame[1]);
     ag_free(b->read);
     b->frame[0] = b->frame[1] = b->read = NULL;
+    b->width = b->height = 0;
 }
 
 void compose_bench_close(struct compose_bench **bench)
@@ -65,7 +61,6 @@ void compose_bench_close(struct compose_bench **bench)
     }
     if (b->gpu) {
         free_size(b);
-        ag_ref_plan_free(&b->plan);
         ag_buffer_destroy(b->gpu, &b->stats);
         ag_buffer_destroy(b->gpu, &b->list);
         ag_compositor_destroy(b->gpu, &b->compositor);
@@ -81,71 +76,93 @@ const struct ag_gpu_info *compose_bench_info(const struct compose_bench *b)
     return ag_gpu_get_info(b->gpu);
 }
 
-bool compose_bench_size(struct compose_bench *b, uint32_t width, uint32_t height, uint32_t before,
-                        uint32_t now, struct ag_error *err)
+static bool make_buffers(struct compose_bench *b, uint32_t width, uint32_t height,
+                         struct ag_error *err)
 {
     free_size(b);
-    b->width = width;
-    b->height = height;
     b->bytes = 4ull * width * height;
     b->read = ag_alloc(b->bytes);
-    const uint32_t index[2] = { before, now };
-    for (int i = 0; i < 2; i++) {
-        b->frame[i] = ag_alloc(b->bytes);
-        ag_pattern_draw(AG_PATTERN_BENCH, index[i], width, height, b->frame[i]);
-    }
+    b->frame[0] = ag_alloc(b->bytes);
+    b->frame[1] = ag_alloc(b->bytes);
     b->input = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/input", err);
     b->history = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/history", err);
     b->old = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/old", err);
     b->panel = ag_buffer_create(b->gpu, AG_MEM_DEVICE, b->bytes, "bench/panel", err);
-    return b->input && b->history && b->old && b->panel &&
-           ag_buffer_load(b->gpu, b->old, 0, b->frame[0], b->bytes, err) &&
+    if (!b->input || !b->history || !b->old || !b->panel) {
+        return false;
+    }
+    b->width = width;
+    b->height = height;
+    return true;
+}
+
+bool compose_bench_size(struct compose_bench *b, uint32_t width, uint32_t height, uint32_t before,
+                        uint32_t now, struct ag_error *err)
+{
+    if ((b->width != width || b->height != height) && !make_buffers(b, width, height, err)) {
+        return false;
+    }
+    ag_pattern_draw(AG_PATTERN_BENCH, before, width, height, b->frame[0]);
+    ag_pattern_draw(AG_PATTERN_BENCH, now, width, height, b->frame[1]);
+    b->selected = NULL;
+    b->warm = false;
+    return ag_buffer_load(b->gpu, b->old, 0, b->frame[0], b->bytes, err) &&
            ag_buffer_load(b->gpu, b->input, 0, b->frame[1], b->bytes, err);
 }
 
-bool compose_bench_mask(struct compose_bench *b, const struct ag_layout *layout,
-                        enum ag_geometry geometry, const uint32_t *cells, uint32_t n,
-                        struct ag_error *err)
+// ---- masks -------------------------------------------------------------------------------------
+
+void compose_mask_init(const struct compose_bench *b, struct compose_mask *m,
+                       const struct ag_layout *layout, enum ag_geometry geometry,
+                       const uint32_t *cells, uint32_t n)
 {
-    b->setup = (struct ag_planner_setup){ b->width, b->height, *layout, geometry, 1.0f };
-    b->mask = (struct ag_mask){ .cells = b->list, .offset = 4, .count = b->list, .max_cells = n };
-    b->known = false;
-    ag_ref_plan_free(&b->plan);
-    ag_ref_plan(&b->setup, cells, n, &b->plan);
-    return ag_planner_configure(b->planner, &b->setup, err) &&
-           ag_buffer_load(b->gpu, b->list, 0, &n, 4, err) &&
-           (n == 0 || ag_buffer_load(b->gpu, b->list, 4, cells, 4ull * n, err));
+    *m = (struct compose_mask){
+        .setup = { b->width, b->height, *layout, geometry, 1.0f }, .cells = cells, .n = n,
+    };
+    ag_ref_plan(&m->setup, cells, n, &m->plan);
 }
 
-const struct ag_ref_plan *compose_bench_plan(const struct compose_bench *b)
+void compose_mask_free(struct compose_mask *m)
 {
-    return &b->plan;
+    ag_ref_plan_free(&m->plan);
+}
+
+bool compose_bench_select(struct compose_bench *b, struct compose_mask *m, struct ag_error *err)
+{
+    b->selected = m;
+    b->mask = (struct ag_mask){ .cells = b->list, .offset = 4, .count = b->list,
+                                .max_cells = m->n };
+    b->warm = false;
+    return ag_planner_configure(b->planner, &m->setup, err) &&
+           ag_buffer_load(b->gpu, b->list, 0, &m->n, 4, err) &&
+           (m->n == 0 || ag_buffer_load(b->gpu, b->list, 4, m->cells, 4ull * m->n, err));
 }
 
 // The reference is slow: once for all lanes that show the same pictures.
 static void make_expected(struct compose_bench *b, const struct ag_compose_style *style)
 {
+    struct compose_mask *m = b->selected;
     struct ag_compose_style wanted = *style;
     wanted.dispatch = AG_DISPATCH_AUTO;
     wanted.psnr = true;
-    if (b->known && memcmp(&wanted, &b->style, sizeof(wanted)) == 0) {
+    if (m->known && memcmp(&wanted, &m->style, sizeof(wanted)) == 0) {
         return;
     }
     b->warm = false;
     struct ag_ref_compose compose = { b->width, b->height, 1.0f, wanted, false };
     uint8_t *history = ag_alloc(b->bytes);
     memcpy(history, b->frame[0], b->bytes);
-    b->error = ag_ref_compose(&compose, &b->plan, b->frame[1], history, b->read);
-    b->history_hash = ag_hash(AG_HASH_SEED, history, b->bytes);
-    b->panel_hash = ag_hash(AG_HASH_SEED, b->read, b->bytes);
-    b->style = wanted;
-    b->known = true;
+    m->error = ag_ref_compose(&compose, &m->plan, b->frame[1], history, b->read);
+    m->history = ag_hash(AG_HASH_SEED, history, b->bytes);
+    m->panel = ag_hash(AG_HASH_SEED, b->read, b->bytes);
+    m->style = wanted;
+    m->known = true;
     ag_free(history);
 }
 
-// One frame. `first`: from the old history, and the panel is not known.
+// One frame. `first`: from the old history, and the panel is not known. `timed`: its times count.
 static uint64_t compose_frame(struct compose_bench *b, const struct compose_lane *lane, bool first,
-                              struct ag_error *err)
+                              bool timed, struct ag_error *err)
 {
     struct ag_compose_job job = {
         .input = b->input,
@@ -156,7 +173,7 @@ static uint64_t compose_frame(struct compose_bench *b, const struct compose_lane
         .style = lane->style,
         .sparse_below = lane->sparse_below,
     };
-    struct ag_cmd *cmd = ag_cmd_begin(b->gpu, 0, err);
+    struct ag_cmd *cmd = ag_cmd_begin(b->gpu, timed, err);
     if (!cmd) {
         return 0;
     }
@@ -170,35 +187,12 @@ static uint64_t compose_frame(struct compose_bench *b, const struct compose_lane
     return ag_cmd_submit(cmd, err);
 }
 
-static bool check(struct compose_bench *b, const struct compose_lane *lane,
-                  struct compose_result *out, struct ag_error *err)
-{
-    struct ag_compose_stats stats;
-    make_expected(b, &lane->style);
-    uint64_t value = compose_frame(b, lane, true, err);
-    if (!value || !ag_gpu_wait(b->gpu, value, err) ||
-        !ag_buffer_read(b->gpu, b->stats, 0, &stats, sizeof(stats), err) ||
-        !ag_buffer_read(b->gpu, b->history, 0, b->read, b->bytes, err)) {
-        return false;
-    }
-    out->history = ag_hash(AG_HASH_SEED, b->read, b->bytes);
-    out->path = stats.path;
-    out->error = lane->style.psnr ? stats.error_low | (uint64_t)stats.error_high << 32 : b->error;
-    if (lane->panel && !ag_buffer_read(b->gpu, b->panel, 0, b->read, b->bytes, err)) {
-        return false;
-    }
-    out->panel = lane->panel ? ag_hash(AG_HASH_SEED, b->read, b->bytes) : b->panel_hash;
-    out->ok = out->history == b->history_hash && out->panel == b->panel_hash &&
-              out->error == b->error;
-    return true;
-}
-
 // Pixels that are read and written: the input where it is looked at, the history where the error
 // wants it and where it changes, the panel where it is drawn.
 static double bytes_moved(const struct compose_bench *b, const struct compose_lane *lane,
                           uint32_t path)
 {
-    double all = (double)b->width * b->height, updated = b->plan.stats.pixels;
+    double all = (double)b->width * b->height, updated = b->selected->plan.stats.pixels;
     bool blends = lane->style.output == AG_OUTPUT_FULL_BLEND, psnr = lane->style.psnr;
     double panel = !lane->panel ? 0 : path == AG_PATH_SPARSE ? updated : all;
     double read = psnr || blends ? all : panel > updated ? panel : updated;
@@ -206,13 +200,51 @@ static double bytes_moved(const struct compose_bench *b, const struct compose_la
     return 4 * (read + panel + (blends ? all : updated));
 }
 
-static void take_times(struct compose_bench *b, struct ag_series *const *series)
+bool compose_bench_check(struct compose_bench *b, const struct compose_lane *lane,
+                         struct compose_result *out, struct ag_error *err)
+{
+    const struct compose_mask *m = b->selected;
+    struct ag_compose_stats stats;
+    *out = (struct compose_result){ 0 };
+    make_expected(b, &lane->style);
+    uint64_t value = compose_frame(b, lane, true, false, err);
+    if (!value || !ag_gpu_wait(b->gpu, value, err) ||
+        !ag_buffer_read(b->gpu, b->stats, 0, &stats, sizeof(stats), err) ||
+        !ag_buffer_read(b->gpu, b->history, 0, b->read, b->bytes, err)) {
+        return false;
+    }
+    out->history = ag_hash(AG_HASH_SEED, b->read, b->bytes);
+    out->path = stats.path;
+    out->error = lane->style.psnr ? stats.error_low | (uint64_t)stats.error_high << 32 : m->error;
+    out->bytes = bytes_moved(b, lane, out->path);
+    if (lane->panel && !ag_buffer_read(b->gpu, b->panel, 0, b->read, b->bytes, err)) {
+        return false;
+    }
+    out->panel = lane->panel ? ag_hash(AG_HASH_SEED, b->read, b->bytes) : m->panel;
+    out->ok = out->history == m->history && out->panel == m->panel && out->error == m->error;
+    return true;
+}
+
+// ---- times -------------------------------------------------------------------------------------
+
+void compose_samples_init(struct compose_samples *s, uint32_t capacity)
+{
+    *s = (struct compose_samples){ ag_series_create(capacity), ag_series_create(capacity), 0, 0 };
+}
+
+void compose_samples_free(struct compose_samples *s)
+{
+    ag_series_destroy(&s->plan);
+    ag_series_destroy(&s->compose);
+}
+
+static void take_times(struct compose_bench *b, struct compose_samples *s)
 {
     struct ag_gpu_times t;
     while (ag_gpu_poll_times(b->gpu, &t)) {
-        if (!t.dropped && series) {
-            ag_series_add(series[0], (double)t.stage_ns[AG_STAGE_PLAN] * 1e-3);
-            ag_series_add(series[1], (double)t.stage_ns[AG_STAGE_COMPOSE] * 1e-3);
+        if (!t.dropped && t.frame_id) {
+            ag_series_add(s->plan, (double)t.stage_ns[AG_STAGE_PLAN] * 1e-3);
+            ag_series_add(s->compose, (double)t.stage_ns[AG_STAGE_COMPOSE] * 1e-3);
         }
     }
 }
@@ -225,57 +257,44 @@ static double cpu_us(void)
 }
 
 // Frames one behind the other, as many in flight as there are command slots: a device that waits
-// for the host between frames lowers its clocks. Goes on until both limits are reached.
-static bool run_frames(struct compose_bench *b, const struct compose_lane *lane, uint32_t n,
-                       int64_t ns, struct ag_series *const *series, struct ag_error *err)
+// for the host between frames lowers its clocks. Goes on until both limits are reached. Returns
+// the last one's value on the timeline.
+static uint64_t run_frames(struct compose_bench *b, const struct compose_lane *lane, bool timed,
+                           uint32_t n, int64_t ns, struct compose_samples *s, struct ag_error *err)
 {
     uint64_t value = 0;
     int64_t start = ag_now_ns();
     for (uint32_t i = 0; i < n || ag_now_ns() - start < ns; i++) {
-        value = compose_frame(b, lane, false, err);
+        value = compose_frame(b, lane, !timed && i == 0, timed, err);
         if (!value) {
-            return false;
+            return 0;
         }
-        take_times(b, series);
+        take_times(b, s);
     }
-    bool ok = ag_gpu_wait(b->gpu, value, err);
-    take_times(b, series);
-    return ok;
+    return value;
 }
 
-static bool measure(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
-                    struct ag_series *const *series, double *cpu, struct ag_error *err)
+bool compose_bench_time(struct compose_bench *b, const struct compose_lane *lane, uint32_t n,
+                        struct compose_samples *s, struct ag_error *err)
 {
     bool software = compose_bench_info(b)->software;
-    if (!run_frames(b, lane, software ? 2 : WARM_UP_FRAMES, software || b->warm ? 0 : WARM_UP_NS,
-                    NULL, err)) {
+    uint64_t value = software ? run_frames(b, lane, false, 2, 0, s, err)
+                              : run_frames(b, lane, false, WARM_UP_FRAMES,
+                                           b->warm ? 0 : WARM_UP_NS, s, err);
+    // Hardware goes on at once; a software device's processor time is to be that of n frames.
+    if (!value || (software && !ag_gpu_wait(b->gpu, value, err))) {
         return false;
     }
     b->warm = true;
     double start = cpu_us();
-    bool ok = run_frames(b, lane, repeats, 0, series, err);
-    *cpu = (cpu_us() - start) / repeats;
-    return ok;
-}
-
-bool compose_bench_lane(struct compose_bench *b, const struct compose_lane *lane, uint32_t repeats,
-                        struct compose_result *out, struct ag_error *err)
-{
-    *out = (struct compose_result){ 0 };
-    if (!check(b, lane, out, err)) {
+    value = run_frames(b, lane, true, n, 0, s, err);
+    if (!value || !ag_gpu_wait(b->gpu, value, err)) {
         return false;
     }
-    out->bytes = bytes_moved(b, lane, out->path);
-    if (!out->ok || repeats == 0) {
-        return true;
-    }
-    struct ag_series *series[2] = { ag_series_create(repeats), ag_series_create(repeats) };
-    bool ok = measure(b, lane, repeats, series, &out->cpu_us, err);
-    out->plan = ag_series_stats(series[0]);
-    out->compose = ag_series_stats(series[1]);
-    ag_series_destroy(&series[0]);
-    ag_series_destroy(&series[1]);
-    return ok;
+    take_times(b, s);
+    s->cpu_us += cpu_us() - start;
+    s->frames += n;
+    return true;
 }
 
 bool compose_bench_copy(struct compose_bench *b, uint64_t bytes, uint32_t repeats,

@@ -3,7 +3,8 @@
 
 usage: perf-gates.py DIR [--only TEXT]
 
-DIR is the folder of the matrix (its aggregate.json; crossover.json beside it or in the folder above).
+DIR is the folder of the matrix (its aggregate.json; crossover.json and compose.json beside it or in the
+folder above).
 One line a gate: PASS, FAIL or MISSING (the run lacks the cases), with the numbers. Gates on absolute
 times know hardware and software devices apart. Exit code: 0 all pass, 1 not all do, 2 no run.
 """
@@ -186,17 +187,43 @@ def memory(run):
     return ok, text + f" (driver and libraries {sizes[name]['driver_and_libraries_bytes'] / 1e6:.0f})"
 
 
-def crossover(run):
+def beside(run, name, command):
+    """Path of a file that a bench command wrote into the folder of the run, or the one above."""
     for directory in (run.directory, os.path.dirname(os.path.abspath(run.directory))):
-        path = os.path.join(directory, "crossover.json")
+        path = os.path.join(directory, name)
         if os.path.exists(path):
-            with open(path) as f:
-                text = f.read()
-            json.loads(text)
-            device = next(iter(run.cases.values()))["device"]["name"]
-            lacks = [w for w in (device, "1280", "1920") if w not in text]
-            return not lacks, f"{path}" + (f" does not name {', '.join(lacks)}" if lacks else "")
-    raise Missing("no crossover.json: autogaze-bench crossover makes it")
+            return path
+    raise Missing(f"no {name}: {command} makes it")
+
+
+def crossover(run):
+    path = beside(run, "crossover.json", "autogaze-bench crossover")
+    with open(path) as f:
+        text = f.read()
+    json.loads(text)
+    device = next(iter(run.cases.values()))["device"]["name"]
+    lacks = [w for w in (device, "1280", "1920") if w not in text]
+    return not lacks, f"{path}" + (f" does not name {', '.join(lacks)}" if lacks else "")
+
+
+def composition(run):
+    path = beside(run, "compose.json", "autogaze-bench compose --format json")
+    with open(path) as f:
+        bench = json.load(f)
+    checks = [(bench["wrong"] == 0, f"{bench['wrong']} wrong pictures")]
+    sizes = {s["height"] for s in bench["summary"] if "full_minus_tiny_us" in s}
+    checks += [(False, f"{path} has no whole run at {p}") for p in (720, 1080) if p not in sizes]
+    for s in bench["summary"]:
+        what = f"{s['work']} {s['height']}p"
+        checks.append(at_most(s["auto_to_best_max"], 1.05, f"{what}: auto / the better path"))
+        # Without the error sum, what does not change is neither read nor written: masks differ.
+        if s["work"] == "panels+psnr":
+            checks.append(at_most(s["dense_max_to_min"], 1.10, f"{what}: dense, most / least of all masks"))
+        checks.append(at_most(s.get("full_minus_tiny_us", math.inf), 25, f"{what}: full-frame minus tiny-sparse, us"))
+    slowest = max((r for r in bench["lanes"] if r["dispatch"] == "auto" and r["height"] == 1080
+                   and r["work"] == "panels+psnr"), key=lambda r: r["compose_us"]["p50"])
+    checks.append(at_most(slowest["compose_us"]["p50"], 25, f"{slowest['case']} 1080p: three panels and PSNR, us"))
+    return worst(checks)
 
 
 GATES = {
@@ -212,10 +239,12 @@ GATES = {
     "tiled": (tiled, "1080p tiled at 60 frames a second"),
     "startup": (startup, "start to first frame: hardware 400 ms, software 1.5 s"),
     "memory": (memory, "host memory of ours under 250 MB at 1080p"),
+    "composition": (composition, "composition: auto, dense over all masks, full against few, three 1080p panels"),
     "crossover": (crossover, "the crossover of the two paths is measured at both sizes"),
 }
 # What a software device is not held to: it has no second processor to hide anything on.
-HARDWARE_ONLY = {"no-collapse", "stable", "motion-costs-tokens", "no-hidden-sync", "tiled", "crossover"}
+HARDWARE_ONLY = {"no-collapse", "stable", "motion-costs-tokens", "no-hidden-sync", "tiled", "crossover",
+                 "composition"}
 
 
 def main(arguments):

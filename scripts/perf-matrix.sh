@@ -144,13 +144,19 @@ for c in "${selected[@]}"; do
         echo "    failed: $(tail -n 1 "$out/$name.log")" >&2
     fi
 done
-# A whole run on hardware also measures where the dispatch paths cross.
+# A whole run on hardware also measures composition, and where the dispatch paths cross.
 bench=${viewer%viewer}bench
 if [ "$filter" = . ] && [ $dry = 0 ] && [ -n "$hardware" ] && [ -x "$bench" ]; then
     echo "[crossover]" >&2
     if ! timeout $limit "$bench" crossover --out "$out/crossover.json" >"$out/crossover.log" 2>&1; then
         failed+=(crossover)
         echo "    failed: $(tail -n 1 "$out/crossover.log")" >&2
+    fi
+    echo "[compose]" >&2
+    if ! timeout $limit "$bench" compose --format json >"$out/compose.json" 2>"$out/compose.log"; then
+        failed+=(compose)
+        rm -f "$out/compose.json"
+        echo "    failed: $(tail -n 1 "$out/compose.log")" >&2
     fi
 fi
 [ ${#skipped[@]} -gt 0 ] && echo "not measured, this program lacks it: ${skipped[*]}" >&2

@@ -65,6 +65,14 @@ class Gates(unittest.TestCase):
         self.cases = self.make()
         with open(os.path.join(self.folder.name, "crossover.json"), "w") as f:
             json.dump({"device": "Some GPU", "sizes": ["1280x720", "1920x1080"]}, f)
+        self.compose = {
+            "lanes": [{"height": 1080, "case": "full-frame", "work": "panels+psnr", "dispatch": "auto",
+                       "compose_us": {"p50": 15.0}}],
+            "summary": [{"height": h, "work": w, "dense_max_to_min": 1.04 if w == "panels+psnr" else 1.5,
+                         "auto_to_best_max": 1.02, "full_minus_tiny_us": 5.0}
+                        for h in (720, 1080) for w in ("panels+psnr", "output")],
+            "wrong": 0,
+        }
 
     def make(self, *arguments, **options):
         cases = {n: summary(*arguments, **options) for n in self.names}
@@ -86,6 +94,8 @@ class Gates(unittest.TestCase):
     def judge(self, failed=()):
         with open(os.path.join(self.folder.name, "aggregate.json"), "w") as f:
             json.dump({"case_count": len(self.cases), "failed": list(failed), "cases": self.cases}, f)
+        with open(os.path.join(self.folder.name, "compose.json"), "w") as f:
+            json.dump(self.compose, f)
         result = script("perf-gates.py", self.folder.name)
         self.assertEqual(result.stderr, "")
         verdicts = dict(reversed(line.split(":")[0].split()) for line in result.stdout.splitlines()
@@ -178,6 +188,18 @@ class Gates(unittest.TestCase):
         del self.cases["pan-720p-patch-diff"]["host_memory"]
         del self.cases["pan-1080p-patch-diff"]["host_memory"]
         self.expect("memory", "FAIL", "a summary lacks what the gate reads")
+
+    def test_composition(self):
+        self.compose["summary"][2]["dense_max_to_min"] = 1.2
+        self.expect("composition", "FAIL", "panels+psnr 1080p: dense, most / least of all masks 1.200")
+        self.compose["summary"][2]["dense_max_to_min"] = 1.0
+        self.compose["summary"][1]["auto_to_best_max"] = 1.06
+        self.expect("composition", "FAIL", "output 720p: auto / the better path 1.060")
+        self.compose["summary"][1]["auto_to_best_max"] = 1.0
+        self.compose["lanes"][0]["compose_us"]["p50"] = 26
+        self.expect("composition", "FAIL", "full-frame 1080p: three panels and PSNR, us 26.000")
+        self.compose["summary"] = self.compose["summary"][:2]
+        self.expect("composition", "FAIL", "has no whole run at 1080")
 
     def test_failed_case(self):
         result, verdicts = self.judge(failed=["pan-1080p-hud"])
