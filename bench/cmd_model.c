@@ -29,15 +29,22 @@ static const struct lane lanes[] = {
     { "canvas f16, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 1, false },
     { "canvas f16, stopped", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 0, true },
     { "canvas f16, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 0, false },
+    { "canvas tensor, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 1, false },
+    { "canvas tensor, stopped", AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 0, true },
+    { "canvas tensor, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 0, false },
     { "frames f32, 1 round", AG_CONTEXT_FRAMES, AG_PRECISION_F32, 1, false },
     { "frames f32, all rounds", AG_CONTEXT_FRAMES, AG_PRECISION_F32, 0, false },
     { "frames f16, 1 round", AG_CONTEXT_FRAMES, AG_PRECISION_F16, 1, false },
     { "frames f16, all rounds", AG_CONTEXT_FRAMES, AG_PRECISION_F16, 0, false },
+    { "frames tensor, 1 round", AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 1, false },
+    { "frames tensor, all rounds", AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 0, false },
     { "tiles f32, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 1, false, TILES },
     { "tiles f32, stopped", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 0, true, TILES },
     { "tiles f32, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_F32, 0, false, TILES },
     { "tiles f16, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 1, false, TILES },
     { "tiles f16, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_F16, 0, false, TILES },
+    { "tiles tensor, 1 round", AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 1, false, TILES },
+    { "tiles tensor, all rounds", AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 0, false, TILES },
 };
 
 enum column { COLUMN_VISION, COLUMN_PREFILL, COLUMN_DECODE, COLUMN_TOTAL, COLUMN_COUNT };

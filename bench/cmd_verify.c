@@ -7,7 +7,8 @@
 #include "verify.h"
 
 static const struct ag_verify_backend *const backends[] = { &ag_verify_cpu, &ag_verify_vulkan,
-                                                         &ag_verify_vulkan_f16 };
+                                                         &ag_verify_vulkan_f16,
+                                                         &ag_verify_vulkan_tensor };
 
 static const struct ag_verify_backend *find_backend(const char *name, struct ag_error *err)
 {
@@ -114,7 +115,7 @@ const struct ag_bench_command ag_bench_verify = {
     .usage = "MODEL [--vectors FILE] [--backend B] [--threads N] [--gpu NAME]\n      "
              "[--decode auto|split|resident] | "
              "--preprocess FILE",
-    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16): errors a stage, first "
+    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16, vulkan-tensor): errors a stage, first "
             "differing id; default file MODEL/vectors.safetensors",
     .run = run,
 };

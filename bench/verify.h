@@ -68,7 +68,8 @@ struct ag_verify_backend {
     // [depth][C][trunk_time-1][grid][grid]; NULL where it cannot be read
     void (*conv_past)(void *backend, void *stream, float *out);
 };
-extern const struct ag_verify_backend ag_verify_cpu, ag_verify_vulkan, ag_verify_vulkan_f16;
+extern const struct ag_verify_backend ag_verify_cpu, ag_verify_vulkan, ag_verify_vulkan_f16,
+    ag_verify_vulkan_tensor;
 
 struct ag_verify_case {
     char name[32];

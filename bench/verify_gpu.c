@@ -117,6 +117,12 @@ static void *create_f16(const struct ag_model *model, const struct ag_verify_opt
     return create(model, options, AG_PRECISION_F16, err);
 }
 
+static void *create_tensor(const struct ag_model *model, const struct ag_verify_options *options,
+                           struct ag_error *err)
+{
+    return create(model, options, AG_PRECISION_TENSOR, err);
+}
+
 static void *open_stream(void *backend, const struct ag_stream_params *params,
                          struct ag_error *err)
 {
@@ -257,5 +263,9 @@ const struct ag_verify_backend ag_verify_vulkan = {
 };
 const struct ag_verify_backend ag_verify_vulkan_f16 = {
     .name = "vulkan-f16", .bounds = &ag_verify_f16, .create = create_f16, .destroy = destroy,
+    .open = open_stream, .close = close_stream, .run = run, .conv_past = conv_past,
+};
+const struct ag_verify_backend ag_verify_vulkan_tensor = {
+    .name = "vulkan-tensor", .bounds = &ag_verify_f16, .create = create_tensor, .destroy = destroy,
     .open = open_stream, .close = close_stream, .run = run, .conv_past = conv_past,
 };

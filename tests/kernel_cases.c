@@ -18,12 +18,15 @@ static const struct kernel_size sizes[] = { KERNEL_SIZES };
 
 // ---- the list --------------------------------------------------------------------------------
 
-static bool exists(enum gpu_op op, enum gpu_phase phase, bool half, const struct kernel_size *size)
+static bool exists(enum gpu_op op, enum gpu_phase phase, enum ag_precision precision,
+                   const struct kernel_size *size)
 {
     bool layer = op >= GPU_QKV && op <= GPU_MLP_OUT;
     bool phase_ok = phase == GPU_PREFILL || (layer && (phase == GPU_ROUND || op != GPU_QKV));
-    bool half_ok = !half || (gpu_kernel_info[op].has_half &&
-                             (size->real || strcmp(size->name, "prime") == 0));
+    bool half_ok = precision == AG_PRECISION_F32 ||
+                   ((size->real || strcmp(size->name, "prime") == 0) &&
+                    (precision == AG_PRECISION_F16 ? gpu_kernel_info[op].has_half
+                                                   : gpu_kernel_info[op].has_tensor));
     bool twin = op != GPU_BEGIN && op != GPU_DECODE && op != GPU_MEET; // see test_gpu_model
     return twin && phase_ok && half_ok;
 }
@@ -32,11 +35,11 @@ static bool nth(uint32_t *n, struct kernel_case *out)
 {
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
-            for (int half = 0; half < 2; half++) {
+            for (int precision = 0; precision < 3; precision++) {
                 for (size_t s = 0; s < AG_COUNT(sizes); s++) {
                     *out = (struct kernel_case){ sizes[s], (enum gpu_op)op, (enum gpu_phase)phase,
-                                                 half };
-                    if (exists(out->op, out->phase, half, &sizes[s]) && (*n)-- == 0) {
+                                                 (enum ag_precision)precision };
+                    if (exists(out->op, out->phase, out->precision, &sizes[s]) && (*n)-- == 0) {
                         return true;
                     }
                 }
@@ -787,7 +790,7 @@ static bool make_shape(struct bed *b, struct ag_error *err)
     struct ag_gpu_model_params params = {
         .stream = { .context = AG_CONTEXT_FRAMES, .policy = AG_STREAM_CHUNK, .horizon = 1 },
         .streams = z->real ? 1 : 2,
-        .precision = b->k->half ? AG_PRECISION_F16 : AG_PRECISION_F32,
+        .precision = b->k->precision,
         .trace = true,
     };
     params.stream.horizon = AG_DIV_UP(z->cached + z->rows, c.tokens + c.cells);
@@ -1041,7 +1044,7 @@ static void describe(const struct bed *b, struct kernel_result *out)
     bool layer = b->k->op >= GPU_QKV && b->k->op <= GPU_MLP_OUT;
     snprintf(out->name, sizeof(out->name), "%s%s%s", gpu_kernel_info[b->k->op].name,
              layer && b->k->phase == GPU_PREFILL ? " prefill" : phases[b->k->phase],
-             b->k->half ? " f16" : "");
+             b->k->precision == AG_PRECISION_TENSOR ? " tensor" : b->s.half ? " f16" : "");
     uint32_t rows = b->rows - first_row(b);
     if (b->k->op == GPU_ATTENTION) {
         snprintf(out->shape, sizeof(out->shape), "%u of %u x %u heads of %u", rows,
@@ -1056,7 +1059,7 @@ static void describe(const struct bed *b, struct kernel_result *out)
     out->bytes = (double)moved_bytes(b);
     out->flops = computed_flops(b);
     // Sums of up to 5184 products in float32; half precision by M8's columns.
-    out->bound = b->k->half ? 5e-3 : 2e-5;
+    out->bound = b->s.half ? 5e-3 : 2e-5;
 }
 
 static bool run(struct bed *b, uint32_t repeats, struct kernel_result *out, struct ag_error *err)

@@ -30,7 +30,7 @@ struct kernel_case {
     struct kernel_size size;
     enum gpu_op op;
     enum gpu_phase phase;
-    bool half;
+    enum ag_precision precision;
 };
 struct kernel_result {
     char name[64], shape[96];     // "mlp_in round f16", "10 x 192 -> 384"

@@ -15,6 +15,9 @@
 enum ag_precision {
     AG_PRECISION_F32, // reference rung: float32 everywhere
     AG_PRECISION_F16, // half-precision weights and KV cache, float32 accumulation (M8)
+    AG_PRECISION_TENSOR, // the same, and matrix products by the device's matrix units: their inputs
+                      // rounded to half precision, float32 accumulation. Without such units
+                      // (ag_gpu_info.cooperative_matrix) they are emulated, slowly: for tests
 };
 
 // How the rounds behind the prefill run. The results are the same within M8's tolerances.

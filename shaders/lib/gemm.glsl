@@ -1,10 +1,10 @@
 // A tile of a matrix product: TM rows x TN columns, summed over a range of k. The includer gives
 //     vec4 gemm_x(uint row, uint k4)      four inputs of a row of the tile, zeros outside
-//     STORED4 gemm_w(uint k4, uint col)   four weights of a column, any value outside
+//     STORED4 weight[]                    the matrix, of GEMM_COLUMNS columns
 // and takes the result with gemm_sum() in an epilogue of its own. Inputs are staged in shared
 // memory, weights come straight from their buffer, where they lie as [k/4][column][4], so that
 // neighbouring threads read neighbouring words. What the next KC of depth need is fetched while the
-// present ones are multiplied.
+// present ones are multiplied. MATRIX: by matrix units instead, lib/gemm_matrix.glsl.
 //
 // Thread (kg, rt, ct) sums the k4 of group kg for rows rt + RT*(0..4*RV-1) and columns
 // ct + CT*(0..RN-1); the KG partial sums are added in a fixed order, so results are reproducible.
@@ -14,6 +14,20 @@ layout(constant_id = SPEC_TILE_CT) const uint CT = 8;
 layout(constant_id = SPEC_TILE_RN) const uint RN = 4;
 layout(constant_id = SPEC_TILE_KG) const uint KG = 1;
 layout(constant_id = SPEC_TILE_KC) const uint KC = 16;
+
+// Depth of a piece if it is cut into so many.
+uint gemm_share(uint depth4, uint pieces)
+{
+    uint length = (depth4 + pieces - 1u) / pieces;
+#ifdef MATRIX
+    length = (length + 3u) / 4u * 4u;
+#endif
+    return length;
+}
+
+#ifdef MATRIX
+#include "lib/gemm_matrix.glsl"
+#else
 
 const uint TM = 4u * RV * RT;
 const uint TN = CT * RN;
@@ -67,7 +81,8 @@ void gemm_fetch(uint col0, uint k0, uint k_end)
     [[unroll]] for (uint s = 0u; s < STEPS; s++) {
         uint k = min(k0 + kg + s * KG, k_end - 1u); // behind the end: times an input of zero
         [[unroll]] for (uint j = 0u; j < RN; j++) {
-            gemm_next_w[s * RN + j] = gemm_w(k, col0 + ct + CT * j);
+            uint col = min(col0 + ct + CT * j, GEMM_COLUMNS - 1u);
+            gemm_next_w[s * RN + j] = weight[k * GEMM_COLUMNS + col];
         }
     }
     [[unroll]] for (uint j = 0u; j < STAGED; j++) {
@@ -136,3 +151,4 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
 #endif
     barrier();
 }
+#endif

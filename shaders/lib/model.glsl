@@ -1,5 +1,11 @@
 // Names of the model's specialisation constants and what follows from them. Rows of activations and
 // weights are padded to whole vec4 (the "4" sizes count vec4); pads are zero and stay zero.
+#if defined(MATRIX) && !defined(EMULATED)
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_NV_cooperative_matrix : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "interface/model_spec.h"
 
 layout(local_size_x_id = SPEC_GROUP) in;

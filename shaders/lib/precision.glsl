@@ -15,6 +15,11 @@ uvec2 stored(vec4 v)
 {
     return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
 }
+// The same for values that may be larger than half precision holds.
+uvec2 half4(vec4 v)
+{
+    return stored(clamp(v, vec4(-65504.0), vec4(65504.0)));
+}
 #else
 #define STORED4 vec4
 vec4 loaded(vec4 w)

@@ -46,11 +46,7 @@ vec4 gemm_x(uint row, uint k4)
     return sum / weight_sum;
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
-}
-
+#define GEMM_COLUMNS WIDTH
 #include "lib/gemm.glsl"
 
 const uint OWN = (TQ * TN + GROUP - 1u) / GROUP; // outputs of an invocation, four rows each

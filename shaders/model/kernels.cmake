@@ -1,6 +1,12 @@
 # The model. "f16": weights and KV cache in half precision; kernels without weights have one variant.
+# "tensor": products by matrix units, "emulated": the same without such units (lib/matrix.glsl).
 ag_shaders(model begin features relu select meet
-  patch patch:f16=HALF=1 trunk trunk:f16=HALF=1 project project:f16=HALF=1
-  qkv qkv:f16=HALF=1 attention attention:f16=HALF=1 attn_out attn_out:f16=HALF=1
-  mlp_in mlp_in:f16=HALF=1 mlp_out mlp_out:f16=HALF=1 heads heads:f16=HALF=1
-  decode decode:f16=HALF=1)
+  patch patch:f16=HALF=1 patch:tensor=HALF=1,MATRIX=1 patch:emulated=HALF=1,MATRIX=1,EMULATED=1
+  trunk trunk:f16=HALF=1 trunk:tensor=HALF=1,MATRIX=1 trunk:emulated=HALF=1,MATRIX=1,EMULATED=1
+  project project:f16=HALF=1 project:tensor=HALF=1,MATRIX=1 project:emulated=HALF=1,MATRIX=1,EMULATED=1
+  qkv qkv:f16=HALF=1 qkv:tensor=HALF=1,MATRIX=1 qkv:emulated=HALF=1,MATRIX=1,EMULATED=1
+  attn_out attn_out:f16=HALF=1 attn_out:tensor=HALF=1,MATRIX=1 attn_out:emulated=HALF=1,MATRIX=1,EMULATED=1
+  mlp_in mlp_in:f16=HALF=1 mlp_in:tensor=HALF=1,MATRIX=1 mlp_in:emulated=HALF=1,MATRIX=1,EMULATED=1
+  mlp_out mlp_out:f16=HALF=1 mlp_out:tensor=HALF=1,MATRIX=1 mlp_out:emulated=HALF=1,MATRIX=1,EMULATED=1
+  heads heads:f16=HALF=1 heads:tensor=HALF=1,MATRIX=1 heads:emulated=HALF=1,MATRIX=1,EMULATED=1
+  attention attention:f16=HALF=1 decode decode:f16=HALF=1)

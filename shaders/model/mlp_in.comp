@@ -22,11 +22,7 @@ vec4 gemm_x(uint row, uint k4)
     return row0 + row < rows ? x_in[(stream * MAX_ROWS + row0 + row) * WIDTH4 + k4] : vec4(0.0);
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * (2u * MLP) + min(col, 2u * MLP - 1u)];
-}
-
+#define GEMM_COLUMNS (2u * MLP)
 #define GEMM_SQUARES
 #include "lib/gemm.glsl"
 

@@ -20,11 +20,7 @@ vec4 gemm_x(uint row, uint k4)
     return row0 + row < rows ? mlp[(stream * MAX_ROWS + row0 + row) * MLP4 + k4] : vec4(0.0);
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
-}
-
+#define GEMM_COLUMNS WIDTH
 #include "lib/gemm.glsl"
 
 const uint OWN = (TQ * TN + GROUP - 1u) / GROUP; // outputs of an invocation, four rows each

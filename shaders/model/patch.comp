@@ -3,8 +3,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "interface/model_args.h"
 #include "lib/model.glsl"
+#include "interface/model_args.h"
 #include "lib/precision.glsl"
 
 layout(push_constant) uniform push_block { patch_args a; };
@@ -59,11 +59,7 @@ vec4 gemm_x(uint row, uint k4)
     return x;
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * CHANNELS + min(col, CHANNELS - 1u)];
-}
-
+#define GEMM_COLUMNS CHANNELS
 #include "lib/gemm.glsl"
 
 void main()
@@ -74,7 +70,7 @@ void main()
     row0 = gl_WorkGroupID.y * TM;
     image = a.image[which];
     plane0 = stream * 3u * SIDE * SIDE;
-    uint length = (K4 + PATCH_SPLITS - 1u) / PATCH_SPLITS;
+    uint length = gemm_share(K4, PATCH_SPLITS);
     gemm_tile(col0, min(K4, split * length), min(K4, (split + 1u) * length));
 
     uint first = ((stream * IMAGE_COUNT + which) * PATCH_SPLITS + split) * TOKENS;

@@ -35,11 +35,7 @@ vec4 gemm_x(uint row, uint k4)
     return max(sum, vec4(0.0));
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * WIDTH + min(col, WIDTH - 1u)];
-}
-
+#define GEMM_COLUMNS WIDTH
 #include "lib/gemm.glsl"
 
 void main()

@@ -33,11 +33,7 @@ vec4 gemm_x(uint row, uint k4)
     return row0 + row < rows ? x_in[(stream * MAX_ROWS + row0 + row) * WIDTH4 + k4] : vec4(0.0);
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * COLUMNS + min(col, COLUMNS - 1u)];
-}
-
+#define GEMM_COLUMNS COLUMNS
 #define GEMM_SQUARES
 #include "lib/gemm.glsl"
 

@@ -4,8 +4,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "interface/model_args.h"
 #include "lib/model.glsl"
+#include "interface/model_args.h"
 #include "lib/precision.glsl"
 
 layout(push_constant) uniform push_block { trunk_args a; };
@@ -35,11 +35,7 @@ vec4 gemm_x(uint row, uint k4)
     return features[block0 + (slot * TOKENS + y * GRID + x) * CHANNELS4 + k4 % CHANNELS4];
 }
 
-STORED4 gemm_w(uint k4, uint col)
-{
-    return weight[k4 * CHANNELS + min(col, CHANNELS - 1u)];
-}
-
+#define GEMM_COLUMNS CHANNELS
 #include "lib/gemm.glsl"
 
 void main()
@@ -49,7 +45,7 @@ void main()
     uint stream = gl_WorkGroupID.z;
     row0 = gl_WorkGroupID.y * TM;
     block0 = (stream * DEPTH + min(a.block, DEPTH - 1u)) * FEATURE_SLOTS * TOKENS * CHANNELS4;
-    uint length = (K4 + TRUNK_SPLITS - 1u) / TRUNK_SPLITS;
+    uint length = gemm_share(K4, TRUNK_SPLITS);
     gemm_tile(col0, min(K4, split * length), min(K4, (split + 1u) * length));
 
     uint first = (stream * TRUNK_SPLITS + split) * TOKENS;

@@ -347,6 +347,30 @@ static bool has_host_clock(const struct candidate *c)
     return device && host;
 }
 
+// 16 x 16 x 16 products of halves with float32 sums, by subgroups of 32 (shaders/lib/matrix.glsl).
+static bool has_matrix_units(const struct candidate *c)
+{
+    uint32_t n = 0;
+    vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(c->physical, &n, NULL);
+    VkCooperativeMatrixPropertiesNV *list = ag_alloc((n + 1) * sizeof(*list));
+    for (uint32_t i = 0; i < n; i++) {
+        list[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV;
+    }
+    vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(c->physical, &n, list);
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const VkCooperativeMatrixPropertiesNV *p = &list[i];
+        found = found || (p->MSize == 16 && p->NSize == 16 && p->KSize == 16 &&
+                          p->AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+                          p->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+                          p->CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+                          p->DType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+                          p->scope == VK_SCOPE_SUBGROUP_NV);
+    }
+    ag_free(list);
+    return found && c->subgroup_min <= 32 && c->subgroup_max >= 32;
+}
+
 static void describe_features(struct candidate *c)
 {
     bool cooperative = has_extension(c, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
@@ -356,7 +380,9 @@ static void describe_features(struct candidate *c)
     info->storage16 = c->features.v11.storageBuffer16BitAccess;
     info->float16 = c->features.v12.shaderFloat16;
     info->int64 = c->features.core.features.shaderInt64;
-    info->cooperative_matrix = cooperative && c->features.cooperative.cooperativeMatrix;
+    info->cooperative_matrix = cooperative && c->features.cooperative.cooperativeMatrix &&
+                               c->features.v12.shaderFloat16 &&
+                               c->features.v12.vulkanMemoryModel && has_matrix_units(c);
     info->memory_budget = has_extension(c, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     info->calibrated = has_host_clock(c);
 }

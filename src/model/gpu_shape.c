@@ -1,5 +1,6 @@
 #include "gpu_shape.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "interface/gaze_result.h"
@@ -11,37 +12,37 @@ AG_SHADERS(model);
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
 
 const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
-    [GPU_BEGIN] = { "begin", false, false, 6,
+    [GPU_BEGIN] = { "begin", false, false, false, 6,
         { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS, RES_SYNC } },
-    [GPU_PATCH] = { "patch", true, true, 5,
+    [GPU_PATCH] = { "patch", true, true, true, 5,
         { RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_W_PATCH, RES_PATCH_SUMS } },
-    [GPU_FEATURES] = { "features", false, false, 3,
+    [GPU_FEATURES] = { "features", false, false, false, 3,
         { RES_PATCH_SUMS, RES_PATCH_NORM, RES_FEATURES } },
-    [GPU_TRUNK] = { "trunk", true, true, 3, { RES_FEATURES, RES_W_TRUNK, RES_TRUNK_SUMS } },
-    [GPU_RELU] = { "relu", false, false, 3, { RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_FEATURES } },
-    [GPU_PROJECT] = { "project", true, true, 8,
+    [GPU_TRUNK] = { "trunk", true, true, true, 3, { RES_FEATURES, RES_W_TRUNK, RES_TRUNK_SUMS } },
+    [GPU_RELU] = { "relu", false, false, false, 3, { RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_FEATURES } },
+    [GPU_PROJECT] = { "project", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
           RES_X, RES_TOKENS } },
-    [GPU_QKV] = { "qkv", true, true, 8,
+    [GPU_QKV] = { "qkv", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V } },
-    [GPU_ATTENTION] = { "attention", true, false, 7,
+    [GPU_ATTENTION] = { "attention", true, false, false, 7,
         { RES_STATE, RES_ACTIVE, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX } },
-    [GPU_ATTN_OUT] = { "attn_out", true, true, 6,
+    [GPU_ATTN_OUT] = { "attn_out", true, true, true, 6,
         { RES_STATE, RES_ACTIVE, RES_ATTN_SUMS, RES_SOFTMAX, RES_W_ATTN_OUT, RES_X } },
-    [GPU_MLP_IN] = { "mlp_in", true, true, 5,
+    [GPU_MLP_IN] = { "mlp_in", true, true, true, 5,
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_MLP_IN, RES_MLP } },
-    [GPU_MLP_OUT] = { "mlp_out", true, true, 5,
+    [GPU_MLP_OUT] = { "mlp_out", true, true, true, 5,
         { RES_STATE, RES_ACTIVE, RES_MLP, RES_W_MLP_OUT, RES_X } },
-    [GPU_HEADS] = { "heads", true, true, 7,
+    [GPU_HEADS] = { "heads", true, true, true, 7,
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_HEADS, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN } },
-    [GPU_SELECT] = { "select", false, false, 11,
+    [GPU_SELECT] = { "select", false, false, false, 11,
         { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
           RES_COUNTS, RES_FRAMES, RES_FORCED } },
-    [GPU_DECODE] = { "decode", true, false, 19,
+    [GPU_DECODE] = { "decode", true, false, false, 19,
         { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_DOWN_SUMS,
           RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED, RES_RESULTS,
           RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
-    [GPU_MEET] = { "meet", false, false, 2, { RES_SYNC, RES_DOWN_SUMS } },
+    [GPU_MEET] = { "meet", false, false, false, 2, { RES_SYNC, RES_DOWN_SUMS } },
 };
 
 // ---- matrix products -------------------------------------------------------------------------
@@ -83,6 +84,16 @@ uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op)
     }
 }
 
+size_t gpu_weight_at(const struct gpu_shape *s, enum gpu_op op, uint32_t k4, uint32_t column)
+{
+    size_t columns = gpu_columns(s, op);
+    if (!s->tensor) {
+        return k4 * columns + column;
+    }
+    size_t tile = k4 / 4 * AG_DIV_UP(columns, 16u) + column / 16;
+    return tile * 64 + column % 16 * 4 + k4 % 4;
+}
+
 static uint32_t gemm_shared_bytes(const struct gpu_tile *t)
 {
     uint32_t rows = 4 * t->rv * t->rt, columns = t->ct * t->rn;
@@ -106,6 +117,54 @@ static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct
         }
     }
     return t;
+}
+
+// The same for matrix units (shaders/lib/gemm_matrix.glsl): kc stays a multiple of 4 * kg.
+static uint32_t matrix_group(const struct gpu_tile *t)
+{
+    return 32 * t->kg * (4 * t->rv * t->rt / 16) * (t->ct * t->rn / 16);
+}
+
+static uint32_t matrix_shared_bytes(const struct gpu_tile *t)
+{
+    uint32_t rows = 4 * t->rv * t->rt, columns = t->ct * t->rn;
+    return 8 * rows * (t->kc + 2) + 4 * (t->kg * rows * (columns + 4) + matrix_group(t) + rows);
+}
+
+static struct gpu_tile fit_matrix(struct gpu_tile t, uint32_t depth4, const struct ag_gpu_info *info)
+{
+    while (t.kg > 1 && (4 * t.kg > depth4 || matrix_group(&t) > info->max_workgroup_invocations)) {
+        t.kg /= 2;
+    }
+    t.kc = AG_MAX(AG_MIN(t.kc, AG_ALIGN_UP(depth4, 4 * t.kg)) / (4 * t.kg), 1u) * 4 * t.kg;
+    while (matrix_shared_bytes(&t) > info->max_shared_bytes && t.kc > 4 * t.kg) {
+        t.kc = AG_MAX(t.kc / 2 / (4 * t.kg), 1u) * 4 * t.kg;
+    }
+    return t;
+}
+
+static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    // rows / 4, columns / 4, shares of the depth, depth in vec4
+    static const struct gpu_tile tiles[GPU_OP_COUNT] = {
+        [GPU_PATCH] = { 4, 1, 16, 4, .kg = 2, .kc = 64 },
+        [GPU_TRUNK] = { 8, 1, 8, 4, .kg = 2, .kc = 72 },
+        [GPU_PROJECT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
+        [GPU_QKV] = { 4, 1, 16, 4, .kg = 2, .kc = 48 },
+        [GPU_ATTN_OUT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
+        [GPU_MLP_IN] = { 4, 1, 16, 4, .kg = 2, .kc = 48 },
+        [GPU_MLP_OUT] = { 4, 1, 8, 4, .kg = 4, .kc = 96 },
+        [GPU_HEADS] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
+    };
+    for (int op = 0; op < GPU_OP_COUNT; op++) {
+        for (int phase = 0; phase < GPU_PHASE_COUNT && gpu_kernel_info[op].gemm; phase++) {
+            struct gpu_tile t = tiles[op];
+            t.rt = phase == GPU_ROUND ? 4 * AG_DIV_UP(s->c.round, 16u) : t.rt;
+            t = fit_matrix(t, gpu_depth4(s, (enum gpu_op)op), info);
+            s->tile[op][phase] = t;
+            s->group[op][phase] = matrix_group(&t);
+        }
+    }
 }
 
 // Measured on an H200 with open-gaze. Vision: 28x32, so that 196 cells make seven tiles without
@@ -222,7 +281,7 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
     // cost more; a row's sums do not change with that. Measured on an H100 with open-gaze.
     bool is_long = s->capacity > LONG_CONTEXT;
     s->window = s->streams > 4 || is_long ? s->c.round : AG_DIV_UP(s->c.round, 2u);
-    for (size_t i = 0; i < AG_COUNT(groups) && !s->resident; i++) {
+    for (size_t i = 0; i < AG_COUNT(groups) && !s->resident && !s->tensor; i++) {
         for (uint32_t keys = is_long ? 64 : 32; keys >= 16 && !s->resident; keys /= 2) {
             s->resident = decode_fits(s, groups[i], keys, info);
             s->group[GPU_DECODE][GPU_PREFILL] = s->group[GPU_MEET][GPU_PREFILL] = groups[i];
@@ -293,7 +352,9 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     bool unbounded = p->policy == AG_STREAM_UNBOUNDED;
     memset(s, 0, sizeof(*s));
     s->c = *c;
-    s->half = params->precision == AG_PRECISION_F16;
+    s->half = params->precision != AG_PRECISION_F32;
+    s->tensor = params->precision == AG_PRECISION_TENSOR;
+    s->emulated = s->tensor && !info->cooperative_matrix;
     s->trace = params->trace;
     s->slide = !canvas && p->policy == AG_STREAM_SLIDE;
     s->streams = params->streams ? params->streams : 1;
@@ -315,7 +376,11 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
                             : s->capacity;
     s->rope_stride = s->slide && s->streams > 1 ? s->rope_rows : 0;
     s->feature_slots = canvas ? 3 : c->trunk_time;
-    choose_tiles(s, info);
+    if (s->tensor) {
+        choose_matrix_tiles(s, info);
+    } else {
+        choose_tiles(s, info);
+    }
     if (!choose_attention(s, info, err)) {
         return false;
     }
@@ -449,18 +514,18 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
 struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *s, enum gpu_op op,
                                     enum gpu_phase phase, struct ag_error *err)
 {
-    static const char *const half_names[GPU_OP_COUNT] = {
-        [GPU_PATCH] = "patch.f16", [GPU_TRUNK] = "trunk.f16", [GPU_PROJECT] = "project.f16",
-        [GPU_QKV] = "qkv.f16", [GPU_ATTENTION] = "attention.f16", [GPU_ATTN_OUT] = "attn_out.f16",
-        [GPU_MLP_IN] = "mlp_in.f16", [GPU_MLP_OUT] = "mlp_out.f16", [GPU_HEADS] = "heads.f16",
-        [GPU_DECODE] = "decode.f16",
-    };
     uint32_t constants[SPEC_COUNT];
+    char name[32];
     gpu_constants(s, op, phase, constants);
     const struct gpu_kernel_info *info = &gpu_kernel_info[op];
+    bool matrix = s->tensor && info->has_tensor;
+    snprintf(name, sizeof(name), "%s%s", info->name,
+             matrix && s->emulated ? ".emulated" : matrix ? ".tensor"
+             : s->half && info->has_half ? ".f16" : "");
     struct ag_kernel_params params = {
         .library = &ag_shaders_model,
-        .name = s->half && info->has_half ? half_names[op] : info->name,
+        .name = name,
+        .subgroup = matrix && !s->emulated ? 32 : 0,
         .constants = constants,
         .n_constants = SPEC_COUNT,
     };
@@ -497,7 +562,9 @@ const char *gpu_resource_name(enum gpu_resource resource)
 
 static uint64_t matrix_bytes(const struct gpu_shape *s, enum gpu_op op)
 {
-    return (uint64_t)gpu_depth4(s, op) * gpu_columns(s, op) * (s->half ? 8 : 16);
+    uint64_t depth4 = gpu_depth4(s, op), columns = gpu_columns(s, op);
+    return s->tensor ? AG_ALIGN_UP(depth4, 4u) * AG_ALIGN_UP(columns, 16u) * 8
+                     : depth4 * columns * (s->half ? 8 : 16);
 }
 
 uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resource)

@@ -39,6 +39,7 @@ struct gpu_tile {              // see shaders/lib/gemm.glsl
 struct gpu_shape {
     struct ag_model_config c;
     bool half, trace, slide;
+    bool tensor, emulated;     // products by matrix units (half, too), or as if by them
     uint32_t streams;
     uint32_t max_budget, max_rounds; // slots a frame, forwards a frame
     uint32_t horizon;                // frames
@@ -60,6 +61,7 @@ struct gpu_kernel_info {
     const char *name;          // of the shader
     bool has_half;             // comes as "name.f16", too
     bool gemm;                 // has a tile
+    bool has_tensor;           // comes as "name.tensor" and "name.emulated", too
     uint32_t n;
     uint8_t resource[GPU_MAX_RESOURCES];
 };
@@ -81,6 +83,9 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
 // gives those of one piece of the keys.
 void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase, uint32_t n_images,
                 uint32_t groups[3]);
+// Where four weights from depth 4*k4 on of a column lie in a matrix, in fours: [k/4][column][4], or
+// tiles of 16 x 16 for matrix units: [k/16][column/16][column%16][k%16].
+size_t gpu_weight_at(const struct gpu_shape *s, enum gpu_op op, uint32_t k4, uint32_t column);
 // Columns and depth in vec4 of a matrix op.
 uint32_t gpu_columns(const struct gpu_shape *s, enum gpu_op op);
 uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op);

@@ -42,7 +42,7 @@ static void append_matrix(struct packer *p, enum gpu_resource resource, enum gpu
         for (uint32_t column = 0; column < columns; column++) {
             for (uint32_t i = 0; i < 4; i++) {
                 float value = at(p, instance, column, 4 * k4 + i);
-                size_t index = ((size_t)k4 * columns + column) * 4 + i;
+                size_t index = gpu_weight_at(p->s, op, k4, column) * 4 + i;
                 if (p->s->half) {
                     p->overflow |= !(fabsf(value) <= MAX_HALF);
                     ((uint16_t *)to)[index] = ag_float_to_half(value);

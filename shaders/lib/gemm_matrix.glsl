@@ -1,0 +1,99 @@
+// lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup has
+// 16 rows x 16 columns of the tile and one of KG shares of the depth. Depths are cut at multiples of
+// 16. Weights lie in tiles of 16 x 16, [k/16][column/16][column%16][k%16].
+#define MMA_WEIGHTS
+const uint TM = 4u * RV * RT;
+const uint TN = CT * RN;
+const uint TQ = TM / 4u;
+const uint XS = KC + 2u;     // rows do not share banks
+const uint SUMS = TN + 4u;
+const uint COLUMN_TILES = TN / 16u;
+const uint TILES = TM / 16u * COLUMN_TILES;
+const uint STEPS = KC / (4u * KG); // tiles of depth of a subgroup in one stage
+const uint STAGED = (TM * KC + GROUP - 1u) / GROUP;
+
+shared uvec2 tile_halves[TM * XS];
+shared float tile_sums[KG * TM * SUMS];
+#ifdef GEMM_SQUARES
+shared float gemm_squares[GROUP];
+#endif
+
+#include "lib/matrix.glsl"
+
+uint gemm_row(uint q, uint i)
+{
+    return 4u * q + i;
+}
+
+vec4 gemm_sum(uint q, uint col)
+{
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint g = 0u; g < KG; g++) {
+        uint at = (g * TM + 4u * q) * SUMS + col;
+        sum += vec4(tile_sums[at], tile_sums[at + SUMS], tile_sums[at + 2u * SUMS], tile_sums[at + 3u * SUMS]);
+    }
+    return sum;
+}
+
+#ifdef GEMM_SQUARES
+const uint SQUARE_PARTS = GROUP / TM > 0u ? GROUP / TM : 1u;
+
+float gemm_square_sum(uint row)
+{
+    float sum = 0.0;
+    for (uint p = 0u; p < SQUARE_PARTS; p++) {
+        sum += gemm_squares[p * TM + row];
+    }
+    return sum;
+}
+#endif
+
+void gemm_tile(uint col0, uint k_begin, uint k_end)
+{
+    uint t = gl_LocalInvocationIndex, warp = mma_warp();
+    uint group = warp / TILES, row = warp % TILES / COLUMN_TILES * 16u;
+    uint col = warp % COLUMN_TILES * 16u;
+    const uint columns16 = (GEMM_COLUMNS + 15u) / 16u;
+    uint tile = min((col0 + col) / 16u, columns16 - 1u);
+    mma_sum acc = mma_zero();
+#ifdef GEMM_SQUARES
+    float squares = 0.0;
+#endif
+    for (uint k0 = k_begin; k0 < k_end; k0 += KC) {
+        mma_b w[STEPS];
+        [[unroll]] for (uint s = 0u; s < STEPS; s++) {
+            uint k = min(k0 + 4u * (group * STEPS + s), k_end - 1u); // behind the end: times zero
+            w[s] = mma_weights((k / 4u * columns16 + tile) * 64u);
+        }
+        vec4 x[STAGED];
+        [[unroll]] for (uint j = 0u; j < STAGED; j++) {
+            uint i = t + j * GROUP, k = k0 + i % KC;
+            x[j] = i < TM * KC && k < k_end ? gemm_x(i / KC, k) : vec4(0.0);
+        }
+        barrier();
+        [[unroll]] for (uint j = 0u; j < STAGED; j++) {
+            uint i = t + j * GROUP;
+            if (i < TM * KC) {
+                tile_halves[i / KC * XS + i % KC] = half4(x[j]);
+            }
+        }
+        barrier();
+#ifdef GEMM_SQUARES
+        if (t < SQUARE_PARTS * TM) {
+            for (uint k = t / TM; k < KC; k += SQUARE_PARTS) {
+                uvec2 h = tile_halves[t % TM * XS + k];
+                vec4 v = vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));
+                squares += dot(v, v);
+            }
+        }
+#endif
+        [[unroll]] for (uint s = 0u; s < STEPS; s++) {
+            acc = mma_add(mma_rows(row * XS + 4u * (group * STEPS + s), XS), w[s], acc);
+        }
+    }
+    mma_put(acc, (group * TM + row) * SUMS + col, SUMS);
+#ifdef GEMM_SQUARES
+    gemm_squares[t] = squares;
+#endif
+    barrier();
+}
