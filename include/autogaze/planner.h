@@ -1,8 +1,8 @@
 // Cell list -> update plan, on the GPU (S5). The host never sees the cells on the frame path.
 //
 // The frame is cut along all cell edges of the layout into *segments* (at most a few dozen an axis
-// for the model's own grids), inside of which coverage is constant. One thread a segment applies
-// the closed form of S5.4 and writes one byte: is it updated, which scale draws it, is it border.
+// for the model's own grids), inside of which coverage is constant. One kernel applies the closed
+// form of S5.4 once a segment and writes a word: is it updated, which scale draws it, is it border.
 // That gives the exact pixel count, the cells kept after deduplication (a cell is kept iff it is
 // the first, in order, to cover some segment) and, for the compositor, a per-pixel answer at the
 // cost of one table look-up, whatever the mask.
@@ -55,6 +55,17 @@ struct ag_plan {
 
 struct ag_planner;
 struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err);
+// The same with the work cut by hand, for tests and benches.
+struct ag_planner_shape {
+    uint32_t group_x, group_y;         // invocations of a workgroup; 8 together, at least
+    uint32_t tile_x, tile_y;           // segments that it draws at once, at most
+    uint32_t parts;                    // invocations that look at one cell
+    uint32_t max_groups, max_tiles;    // workgroups at most, but more where tiles would be more
+                                       // than this for each
+};
+struct ag_planner *ag_planner_create_shaped(struct ag_gpu *gpu,
+                                            const struct ag_planner_shape *shape,
+                                            struct ag_error *err);
 void ag_planner_destroy(struct ag_gpu *gpu, struct ag_planner **p);
 
 // Tables for a picture size, layout and geometry; called when one of them changes. cell_scale > 0.

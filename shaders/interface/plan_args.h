@@ -24,24 +24,36 @@ struct plan_stats {
     U32 chosen, repaired, path;
 };
 ABI_SIZE(plan_stats, 64);
+#define PLAN_STATS_WORDS 16
 
 struct plan_grid {
     U32 cols, rows, first, colour;
 };
 ABI_SIZE(plan_grid, 16);
 
-// ---- collect.comp: list -> bitmaps ----
-// Sources [n_grids]([target cols] then [target rows]), `effective` only: the one column (row) of a
-// grid whose centre lies in a column (row) of the target grid; PLAN_NO_SOURCE: none.
+// ---- plan.comp ----
+// Grids [2][PLAN_MAX_GRIDS]: those of the drawn layout, those of the input's.
+// Sources [input grids]([target cols] then [target rows]), `effective` only: the one column (row)
+// of a grid whose centre lies in a column (row) of the target grid; PLAN_NO_SOURCE: none.
 #define PLAN_NO_SOURCE 0xffffffffu
+// Probes, `deduplicated` only: a segment for each part of a column (row) of cells that the grids up
+// to its own tell apart. A head, words [2][PLAN_MAX_GRIDS]: where the columns, the rows of a grid
+// begin; there two words a column (row): first probe and the one behind its last. All are indices
+// of words of the table.
+#define PLAN_PROBES_HEAD (2 * PLAN_MAX_GRIDS)
 
-struct collect_args {
+struct plan_args {
     U32 cells_at, count_at;           // first word of the list, word of its length
     U32 max_cells;                    // capacity of the list
-    U32 cells, n_grids;               // of the input's layout
+    U32 cells, input_grids;           // of the input's layout
+    U32 drawn_cells, n_grids;         // of the drawn layout
     U32 target_cols, target_rows;     // `effective`: the target grid
-    U32 geometry, keyframe;
+    U32 words, own_words;             // of a bitmap: all with cells, those of a workgroup
+    U32 n_x, n_y;                     // segments
+    U32 tile_x, tile_y;               // segments of a tile
+    U32 tiles_x, n_tiles;             // tiles: in a row, all
+    U32 keyframe;
 };
-ABI_SIZE(collect_args, 36);
+ABI_SIZE(plan_args, 72);
 
 #endif

@@ -20,11 +20,4 @@ struct segment_range {
 };
 ABI_SIZE(segment_range, 8);
 
-// keep.comp and segments.comp. Grids: those of the drawn layout.
-struct segment_args {
-    U32 n_x, n_y, n_grids;
-    U32 geometry, keyframe;
-};
-ABI_SIZE(segment_args, 20);
-
 #endif

@@ -1,1 +1,1 @@
-ag_shaders(planner collect keep segments)
+ag_shaders(planner plan)

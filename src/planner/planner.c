@@ -23,25 +23,30 @@ _Static_assert((int)PLAN_DEDUPLICATED == (int)AG_GEOMETRY_DEDUPLICATED &&
                    (int)PLAN_EFFECTIVE == (int)AG_GEOMETRY_EFFECTIVE,
                "shaders and host number the geometries alike");
 
-#define COLLECT_SIZE 256
-#define TILE_X 16
-#define TILE_Y 8
 #define MAX_SIDE 16384u      // AG_MAX_FRAME_SIDE
 #define MAX_AXIS_CELLS 65535 // ranges of cells are pairs of 16 bits
 
+// An invocation of a software device does much work itself: starting one, and each barrier, is dear
+// there. So are workgroups, which all read the whole list.
+static const struct ag_planner_shape hardware_shape = { 32, 16, 32, 16, 4, 264, 16 };
+static const struct ag_planner_shape software_shape = { 8, 4, 64, 64, 1, 4, 4 };
+
 struct ag_planner {
     struct ag_gpu *gpu;
-    struct ag_kernel *collect, *keep, *segments_kernel;
+    struct ag_planner_shape shape;
+    struct ag_kernel *kernels[AG_GEOMETRY_EFFECTIVE + 1];
     // Of any layout:
     struct ag_buffer *none; // zeros: an empty list, and a stand-in where a kernel reads nothing
-    struct ag_buffer *stats, *selected, *kept;
+    struct ag_buffer *stats[2]; // of this plan and the next one, by turns
+    struct ag_buffer *selected, *kept;
+    unsigned turn;
     // Of the configured one:
     struct ag_planner_setup setup;
     struct ag_layout drawn; // numbers of kept cells
     uint32_t units, n_x, n_y;
-    struct ag_buffer *grids;       // struct plan_grid: drawn [8], input [8]
-    struct ag_buffer *sources;     // `effective`, see plan_args.h
-    struct ag_buffer *contributor; // `effective`: uint32 [drawn cells], grid that colours it
+    struct ag_buffer *grids;   // struct plan_grid: drawn [8], input [8]
+    struct ag_buffer *sources; // `effective`, see plan_args.h
+    struct ag_buffer *probes;  // `deduplicated`, see plan_args.h
     struct ag_buffer *column, *row, *edges, *ranges;
     struct ag_buffer *segments[2]; // of this plan and the one before, by turns
     uint64_t plans;                // recorded, with all tables
@@ -50,24 +55,25 @@ struct ag_planner {
 
 struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err)
 {
+    return ag_planner_create_shaped(gpu, ag_gpu_get_info(gpu)->software ? &software_shape
+                                                                        : &hardware_shape, err);
+}
+
+struct ag_planner *ag_planner_create_shaped(struct ag_gpu *gpu,
+                                            const struct ag_planner_shape *shape,
+                                            struct ag_error *err)
+{
     struct ag_planner *p = ag_alloc(sizeof(*p));
     p->gpu = gpu;
-    const struct {
-        struct ag_kernel **kernel;
-        const char *name;
-        uint32_t constants[2], n;
-    } kernels[] = {
-        { &p->collect, "collect", { COLLECT_SIZE }, 1 },
-        { &p->keep, "keep", { TILE_X, TILE_Y }, 2 },
-        { &p->segments_kernel, "segments", { TILE_X, TILE_Y }, 2 },
-    };
-    for (size_t i = 0; i < AG_COUNT(kernels); i++) {
-        struct ag_kernel_params params = { .library = &ag_shaders_planner,
-                                           .name = kernels[i].name,
-                                           .constants = kernels[i].constants,
-                                           .n_constants = kernels[i].n };
-        *kernels[i].kernel = ag_kernel_create(gpu, &params, err);
-        if (!*kernels[i].kernel) {
+    p->shape = *shape;
+    for (uint32_t g = 0; g < AG_COUNT(p->kernels); g++) {
+        struct ag_kernel_params params = {
+            &ag_shaders_planner, "plan",
+            AG_CONSTANTS(shape->group_x, shape->group_y, g, shape->tile_x, shape->tile_y,
+                         shape->parts)
+        };
+        p->kernels[g] = ag_kernel_create(gpu, &params, err);
+        if (!p->kernels[g]) {
             goto fail;
         }
     }
@@ -77,7 +83,8 @@ struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err)
         uint64_t bytes;
     } buffers[] = {
         { &p->none, "planner/none", 256 },
-        { &p->stats, "planner/stats", sizeof(struct plan_stats) },
+        { &p->stats[0], "planner/stats", sizeof(struct plan_stats) },
+        { &p->stats[1], "planner/stats", sizeof(struct plan_stats) },
         { &p->selected, "planner/selected", PLAN_BITMAP_WORDS * 4 },
         { &p->kept, "planner/kept", PLAN_BITMAP_WORDS * 4 },
     };
@@ -98,9 +105,8 @@ fail:
 
 static void destroy_tables(struct ag_planner *p)
 {
-    struct ag_buffer **buffers[] = { &p->grids,  &p->sources, &p->contributor, &p->column,
-                                     &p->row,    &p->edges,   &p->ranges,
-                                     &p->segments[0], &p->segments[1] };
+    struct ag_buffer **buffers[] = { &p->grids, &p->sources, &p->probes, &p->column, &p->row,
+                                     &p->edges, &p->ranges, &p->segments[0], &p->segments[1] };
     for (size_t i = 0; i < AG_COUNT(buffers); i++) {
         ag_buffer_destroy(p->gpu, buffers[i]);
     }
@@ -115,11 +121,12 @@ void ag_planner_destroy(struct ag_gpu *gpu, struct ag_planner **planner)
     destroy_tables(p);
     ag_buffer_destroy(gpu, &p->kept);
     ag_buffer_destroy(gpu, &p->selected);
-    ag_buffer_destroy(gpu, &p->stats);
+    ag_buffer_destroy(gpu, &p->stats[1]);
+    ag_buffer_destroy(gpu, &p->stats[0]);
     ag_buffer_destroy(gpu, &p->none);
-    ag_kernel_destroy(gpu, &p->segments_kernel);
-    ag_kernel_destroy(gpu, &p->keep);
-    ag_kernel_destroy(gpu, &p->collect);
+    for (uint32_t g = 0; g < AG_COUNT(p->kernels); g++) {
+        ag_kernel_destroy(gpu, &p->kernels[g]);
+    }
     ag_free(p);
     *planner = NULL;
 }
@@ -223,8 +230,34 @@ static bool make_sources(struct ag_planner *p, struct ag_error *err)
     }
     p->sources = make_buffer(p, "planner/sources", sources, (uint64_t)n * stride * 4, err);
     ag_free(sources);
-    p->contributor = make_buffer(p, "planner/contributor", NULL, p->drawn.cells * 4ull, err);
-    return p->sources && p->contributor;
+    return p->sources != NULL;
+}
+
+static bool make_probes(struct ag_planner *p, const struct ag_axis *x, const struct ag_axis *y,
+                        struct ag_error *err)
+{
+    if (p->setup.geometry != AG_GEOMETRY_DEDUPLICATED) {
+        return true;
+    }
+    const struct ag_axis *axes[2] = { x, y };
+    size_t n = PLAN_PROBES_HEAD + 2 * ((size_t)x->n_cells + y->n_cells) + x->n_probes + y->n_probes;
+    uint32_t *words = ag_alloc(n * sizeof(*words)), at = PLAN_PROBES_HEAD;
+    uint32_t probes_at = PLAN_PROBES_HEAD + 2 * (x->n_cells + y->n_cells);
+    for (uint32_t a = 0; a < 2; a++) {
+        for (uint32_t g = 0, cells = 0; g < p->drawn.n_grids; g++) {
+            words[a * PLAN_MAX_GRIDS + g] = at + 2 * cells;
+            cells += a == 0 ? p->drawn.grid[g].cols : p->drawn.grid[g].rows;
+        }
+        for (uint32_t i = 0; i < axes[a]->n_cells; i++) {
+            words[at++] = probes_at + axes[a]->probes_of[i][0];
+            words[at++] = probes_at + axes[a]->probes_of[i][1];
+        }
+        memcpy(words + probes_at, axes[a]->probes, axes[a]->n_probes * sizeof(*words));
+        probes_at += axes[a]->n_probes;
+    }
+    p->probes = make_buffer(p, "planner/probes", words, n * sizeof(*words), err);
+    ag_free(words);
+    return p->probes != NULL;
 }
 
 // Two tables of words, one behind the other.
@@ -263,9 +296,10 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
     p->segments[0] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->segments[1] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->with_these = 0;
+    bool ok = make_probes(p, &x, &y, err);
     ag_axis_free(&x);
     ag_axis_free(&y);
-    return p->column && p->row && p->edges && p->ranges && p->segments[0] && p->segments[1];
+    return ok && p->column && p->row && p->edges && p->ranges && p->segments[0] && p->segments[1];
 }
 
 bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *setup,
@@ -288,30 +322,6 @@ bool ag_planner_configure(struct ag_planner *p, const struct ag_planner_setup *s
 
 // ---- recording ---------------------------------------------------------------------------------
 
-static void record_collect(struct ag_planner *p, struct ag_cmd *cmd, const struct ag_mask *mask,
-                           bool keyframe)
-{
-    struct ag_mask empty = { .cells = p->none, .count = p->none };
-    mask = mask ? mask : &empty;
-    assert(mask->offset % 4 == 0 && mask->count_offset % 4 == 0);
-    struct collect_args args = {
-        .cells_at = (uint32_t)(mask->offset / 4),
-        .count_at = (uint32_t)(mask->count_offset / 4),
-        .max_cells = mask->max_cells,
-        .cells = p->setup.layout.cells,
-        .n_grids = p->setup.layout.n_grids,
-        .target_cols = p->drawn.grid[0].cols,
-        .target_rows = p->drawn.grid[0].rows,
-        .geometry = p->setup.geometry,
-        .keyframe = keyframe,
-    };
-    ag_dispatch(cmd, p->collect,
-                AG_BIND({ mask->cells }, { mask->count }, { p->grids },
-                        { p->sources ? p->sources : p->none }, { p->stats }, { p->selected },
-                        { p->kept }, { p->contributor ? p->contributor : p->none }),
-                &args, sizeof(args), 1, 1, 1);
-}
-
 void ag_planner_replace(struct ag_planner *p)
 {
     assert(p->with_these > 0);
@@ -326,32 +336,47 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
     struct ag_buffer *segments = p->segments[++p->plans % 2];
     struct ag_buffer *before = p->with_these > 0 ? p->segments[(p->plans + 1) % 2] : NULL;
     p->with_these++;
-    struct segment_args args = {
+    struct ag_mask empty = { .cells = p->none, .count = p->none };
+    mask = mask ? mask : &empty;
+    assert(mask->offset % 4 == 0 && mask->count_offset % 4 == 0);
+    // Workgroups add up their sums in words that are zero: each plan leaves the next one such.
+    struct ag_buffer *stats = p->stats[p->turn], *next_stats = p->stats[p->turn ^ 1];
+    p->turn ^= 1;
+    uint32_t tiles_x = AG_DIV_UP(p->n_x, p->shape.tile_x);
+    uint32_t tiles_y = AG_DIV_UP(p->n_y, p->shape.tile_y), n_tiles = tiles_x * tiles_y;
+    uint32_t groups = AG_MAX(p->shape.max_groups, AG_DIV_UP(n_tiles, p->shape.max_tiles));
+    groups = AG_MIN(groups, n_tiles);
+    uint32_t words = AG_DIV_UP(AG_MAX(p->setup.layout.cells, p->drawn.cells), 32);
+    struct plan_args args = {
+        .cells_at = (uint32_t)(mask->offset / 4),
+        .count_at = (uint32_t)(mask->count_offset / 4),
+        .max_cells = mask->max_cells,
+        .cells = p->setup.layout.cells,
+        .input_grids = p->setup.layout.n_grids,
+        .drawn_cells = p->drawn.cells,
+        .n_grids = p->drawn.n_grids,
+        .target_cols = p->drawn.grid[0].cols,
+        .target_rows = p->drawn.grid[0].rows,
+        .words = words,
+        .own_words = AG_DIV_UP(words, groups),
         .n_x = p->n_x,
         .n_y = p->n_y,
-        .n_grids = p->drawn.n_grids,
-        .geometry = p->setup.geometry,
+        .tile_x = AG_DIV_UP(p->n_x, tiles_x),
+        .tile_y = AG_DIV_UP(p->n_y, tiles_y),
+        .tiles_x = tiles_x,
+        .n_tiles = n_tiles,
         .keyframe = keyframe,
     };
-    uint32_t x = AG_DIV_UP(p->n_x, TILE_X), y = AG_DIV_UP(p->n_y, TILE_Y);
     ag_cmd_stage_begin(cmd, AG_STAGE_PLAN);
-    record_collect(p, cmd, mask, keyframe);
-    ag_cmd_barrier(cmd);
-    if (p->setup.geometry == AG_GEOMETRY_DEDUPLICATED) {
-        ag_dispatch(cmd, p->keep,
-                    AG_BIND({ p->grids }, { p->ranges }, { p->selected }, { p->kept },
-                            { p->stats }),
-                    &args, sizeof(args), x, y, 1);
-        ag_cmd_barrier(cmd);
-    }
-    ag_dispatch(cmd, p->segments_kernel,
-                AG_BIND({ p->grids }, { p->ranges }, { p->edges }, { p->kept },
-                        { p->contributor ? p->contributor : p->none }, { segments },
-                        { p->stats }),
-                &args, sizeof(args), x, y, 1);
+    ag_dispatch(cmd, p->kernels[p->setup.geometry],
+                AG_BIND({ mask->cells }, { mask->count }, { p->grids },
+                        { p->sources ? p->sources : p->none }, { p->probes ? p->probes : p->none },
+                        { p->ranges }, { p->edges }, { stats }, { next_stats }, { p->selected },
+                        { p->kept }, { segments }),
+                &args, sizeof(args), groups, 1, 1);
     ag_cmd_stage_end(cmd);
     *out = (struct ag_plan){
-        .stats = p->stats,
+        .stats = stats,
         .selected = p->selected,
         .kept = p->kept,
         .grids = p->grids,

@@ -91,6 +91,37 @@ static void make_ranges(const struct cells *cells, const struct ag_axis *axis,
     }
 }
 
+// `counts`: cells of each grid, those behind the picture's end too, which get no part.
+static void make_probes(const struct cells *cells, const uint32_t *counts, uint32_t n_grids,
+                        uint32_t extent, struct ag_axis *out)
+{
+    for (uint32_t g = 0; g < n_grids; g++) {
+        out->n_cells += counts[g];
+    }
+    bool *is_cut = ag_alloc((extent + 1) * sizeof(*is_cut));
+    uint32_t *part_at = ag_alloc((extent + 1) * sizeof(*part_at)); // parts that begin before
+    out->probes = ag_alloc((size_t)n_grids * extent * sizeof(*out->probes));
+    out->probes_of = ag_alloc(out->n_cells * sizeof(*out->probes_of));
+    uint32_t(*of)[2] = out->probes_of;
+    for (uint32_t g = 0; g < n_grids; of += counts[g++]) {
+        for (uint32_t i = 0; i < cells[g].n; i++) {
+            is_cut[cells[g].first[i]] = is_cut[cells[g].end[i]] = true;
+        }
+        for (uint32_t x = 0; x <= extent; x++) {
+            part_at[x] = out->n_probes;
+            if (is_cut[x] && x < extent) {
+                out->probes[out->n_probes++] = out->segment_of[x];
+            }
+        }
+        for (uint32_t i = 0; i < cells[g].n; i++) {
+            of[i][0] = part_at[cells[g].first[i]];
+            of[i][1] = part_at[cells[g].end[i]];
+        }
+    }
+    ag_free(is_cut);
+    ag_free(part_at);
+}
+
 void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t span,
                   uint32_t units, struct ag_axis *out)
 {
@@ -104,6 +135,9 @@ void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uin
     out->ranges = ag_alloc((size_t)n_grids * out->n * sizeof(*out->ranges));
     for (uint32_t g = 0; g < n_grids; g++) {
         make_ranges(&cells[g], out, out->ranges + (size_t)g * out->n);
+    }
+    make_probes(cells, counts, n_grids, extent, out);
+    for (uint32_t g = 0; g < n_grids; g++) {
         free_cells(&cells[g]);
     }
 }
@@ -113,6 +147,8 @@ void ag_axis_free(struct ag_axis *axis)
     ag_free(axis->edges);
     ag_free(axis->segment_of);
     ag_free(axis->ranges);
+    ag_free(axis->probes);
+    ag_free(axis->probes_of);
     *axis = (struct ag_axis){ 0 };
 }
 
