@@ -160,9 +160,21 @@ static bool run_layout(struct plan_bench *b, const struct plan_layout *layout, s
 static int run(int argc, char **argv, struct ag_error *err)
 {
     struct plan_bench b = { 0 };
-    const char *text = NULL;
-    const struct ag_bench_option options[] = { { "shape", &text } };
-    bool ok = lanes_open(&b.l, "planner", argc, argv, options, 1, err);
+    const char *text = NULL, *place = "device";
+    const struct ag_bench_option options[] = { { "shape", &text }, { "list", &place } };
+    bool ok = lanes_open(&b.l, "planner", argc, argv, options, 2, err);
+    const struct {
+        const char *name;
+        enum ag_memory memory;
+    } places[] = { { "device", AG_MEM_DEVICE }, { "mapped", AG_MEM_MAPPED },
+                   { "host", AG_MEM_UPLOAD } };
+    size_t at = 0;
+    while (at < AG_COUNT(places) && strcmp(place, places[at].name) != 0) {
+        at++;
+    }
+    if (ok && at == AG_COUNT(places)) {
+        ok = ag_fail(err, AG_ERR_USAGE, "--list is device, mapped or host, not '%.40s'", place);
+    }
     struct ag_planner_shape s;
     if (ok && text && sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &s.group_x, &s.group_y, &s.tile_x,
                              &s.tile_y, &s.parts, &s.max_groups, &s.max_tiles) != 7) {
@@ -172,8 +184,8 @@ static int run(int argc, char **argv, struct ag_error *err)
     if (ok) {
         b.planner = text ? ag_planner_create_shaped(b.l.gpu, &s, err)
                          : ag_planner_create(b.l.gpu, err);
-        b.list = b.planner ? ag_buffer_create(b.l.gpu, AG_MEM_DEVICE, 4 * (AG_MAX_CELLS + 1),
-                                              "bench/list", err) : NULL;
+        b.list = b.planner ? ag_buffer_create(b.l.gpu, places[at].memory,
+                                              4 * (AG_MAX_CELLS + 1), "bench/list", err) : NULL;
         b.mask = (struct ag_mask){ .cells = b.list, .offset = 4, .count = b.list };
         ok = b.list != NULL;
     }
@@ -190,7 +202,7 @@ static int run(int argc, char **argv, struct ag_error *err)
 const struct ag_bench_command ag_bench_plan = {
     .name = "plan",
     .usage = "[NAME] [--gpu NAME] [--repeats N] [--format text|csv|json] [--software allow] "
-             "[--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,PARTS,MAX_GROUPS,MAX_TILES]",
+             "[--list device|mapped|host] [--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,PARTS,MAX_GROUPS,MAX_TILES]",
     .help = "list of cells -> plan, for 1 to 47700 cells, checked against the C reference, then "
             "timed",
     .run = run,

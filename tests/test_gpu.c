@@ -145,8 +145,11 @@ static void copies_count_their_bytes(void **state)
     struct ag_buffer *up = ag_buffer_create(gpu, AG_MEM_UPLOAD, SIZE, "test/up", &err);
     struct ag_buffer *device = ag_buffer_create(gpu, AG_MEM_DEVICE, SIZE, "test/device", &err);
     struct ag_buffer *back = ag_buffer_create(gpu, AG_MEM_READBACK, SIZE, "test/back", &err);
-    TEST_OK(up && device && back, err);
+    struct ag_buffer *mapped = ag_buffer_create(gpu, AG_MEM_MAPPED, 64, "test/mapped", &err);
+    TEST_OK(up && device && back && mapped, err);
     assert_null(device->data);
+    memcpy(mapped->data, "written in place", 16);
+    ag_buffer_flush(gpu, mapped);
     assert_true(ag_gpu_get_counters(gpu).device_bytes_used >= 3 * SIZE);
     uint8_t *bytes = up->data;
     for (int i = 0; i < SIZE; i++) {
@@ -159,19 +162,22 @@ static void copies_count_their_bytes(void **state)
     ag_cmd_barrier(cmd);
     ag_cmd_copy(cmd, back, 0, device, 1, 1000);
     ag_cmd_copy(cmd, back, 2000, up, 5, 10);
+    ag_cmd_copy(cmd, back, 3000, mapped, 0, 16);
     ag_cmd_host_barrier(cmd);
     test_gpu_finish(gpu, cmd);
     ag_buffer_invalidate(gpu, back);
     assert_memory_equal(back->data, bytes, 1000);
     assert_memory_equal((char *)back->data + 2000, bytes + 5, 10);
+    assert_memory_equal((char *)back->data + 3000, "written in place", 16);
     struct ag_gpu_counters after = ag_gpu_get_counters(gpu);
     assert_int_equal(after.bytes_uploaded - before.bytes_uploaded, 1010);
-    assert_int_equal(after.bytes_read_back - before.bytes_read_back, 1010);
+    assert_int_equal(after.bytes_read_back - before.bytes_read_back, 1026);
     assert_int_equal(after.submits - before.submits, 1);
     assert_int_equal(after.allocations, before.allocations);
     ag_buffer_destroy(gpu, &up);
     ag_buffer_destroy(gpu, &device);
     ag_buffer_destroy(gpu, &back);
+    ag_buffer_destroy(gpu, &mapped);
     test_gpu_close(&gpu);
 }
 

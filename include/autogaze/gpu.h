@@ -85,6 +85,8 @@ enum ag_memory {
     AG_MEM_DEVICE,            // device local, not mapped
     AG_MEM_UPLOAD,            // host visible, mapped, written by the host in order
     AG_MEM_READBACK,          // host visible and cached, mapped, read by the host
+    AG_MEM_MAPPED,            // as UPLOAD, but device local where the host can write there: for the
+                              // little that kernels read in place
 };
 struct ag_buffer {            // read-only for callers
     uint64_t size;
@@ -101,7 +103,7 @@ void ag_buffer_destroy(struct ag_gpu *gpu, struct ag_buffer **buffer);
 // they have been left alone (AG_ERR_DEVICE names the first that was not). Both wait.
 bool ag_gpu_set_guards(struct ag_gpu *gpu, struct ag_error *err);
 bool ag_gpu_check_guards(struct ag_gpu *gpu, struct ag_error *err);
-// Host writes into UPLOAD / GPU writes into READBACK memory become visible (non-coherent memory).
+// Host writes into UPLOAD, MAPPED / GPU writes into READBACK memory become visible (non-coherent memory).
 // ag_gpu_wait / ag_gpu_done say when the GPU has written.
 void ag_buffer_flush(struct ag_gpu *gpu, struct ag_buffer *buffer);
 void ag_buffer_invalidate(struct ag_gpu *gpu, struct ag_buffer *buffer);

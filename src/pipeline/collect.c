@@ -32,7 +32,7 @@ bool collect_create_slots(struct ag_pipeline *p, struct ag_error *err)
         s->gpu = p->gpu;
         s->readback = ag_buffer_create(p->gpu, AG_MEM_READBACK, p->offsets.size, "slot/readback", err);
         s->stats = ag_buffer_create(p->gpu, AG_MEM_DEVICE, 512, "slot/stats", err);
-        s->host_cells = ag_buffer_create(p->gpu, AG_MEM_UPLOAD, 256 + 4ull * listed, "slot/cells", err);
+        s->host_cells = ag_buffer_create(p->gpu, AG_MEM_MAPPED, 256 + 4ull * listed, "slot/cells", err);
         if (!s->readback || !s->stats || !s->host_cells) {
             return false;
         }
@@ -110,6 +110,13 @@ uint32_t collect_cells(const uint32_t *bits, uint32_t cells, uint32_t *out)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w * 32 < cells; w++) {
+        if (bits[w] == UINT32_MAX && w * 32 + 32 <= cells) { // often: 32 at once
+            for (uint32_t i = 0; i < 32; i++) {
+                out[n + i] = w * 32 + i;
+            }
+            n += 32;
+            continue;
+        }
         for (uint32_t b = bits[w]; b; b &= b - 1) {
             uint32_t cell = w * 32 + (uint32_t)__builtin_ctz(b);
             if (cell < cells) {

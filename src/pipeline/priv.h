@@ -25,7 +25,7 @@ struct slot {
     struct ag_ring_slot *source;     // its samples, until the GPU has read them
     struct ag_buffer *readback;      // see struct offsets
     struct ag_buffer *stats;         // device: error sums
-    struct ag_buffer *host_cells;    // UPLOAD: count, cells; forced masks and the CPU back end
+    struct ag_buffer *host_cells;    // MAPPED: count, cells; forced masks and the CPU back end
     struct ag_frame_report report;   // what the host knows
     int64_t reference_ns;            // `--compositor cpu`: what it took, its wait included
     uint64_t error;                  // ... its error sum
