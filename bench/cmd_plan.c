@@ -177,8 +177,8 @@ static int run(int argc, char **argv, struct ag_error *err)
     }
     struct ag_planner_shape s;
     if (ok && text && sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &s.group_x, &s.group_y, &s.tile_x,
-                             &s.tile_y, &s.parts, &s.max_groups, &s.max_tiles) != 7) {
-        ok = ag_fail(err, AG_ERR_USAGE, "--shape is GROUP_X,GROUP_Y,TILE_X,TILE_Y,PARTS,MAX_GROUPS,"
+                             &s.tile_y, &s.shares, &s.max_groups, &s.max_tiles) != 7) {
+        ok = ag_fail(err, AG_ERR_USAGE, "--shape is GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,MAX_GROUPS,"
                      "MAX_TILES, not '%.40s'", text);
     }
     if (ok) {
@@ -202,7 +202,8 @@ static int run(int argc, char **argv, struct ag_error *err)
 const struct ag_bench_command ag_bench_plan = {
     .name = "plan",
     .usage = "[NAME] [--gpu NAME] [--repeats N] [--format text|csv|json] [--software allow] "
-             "[--list device|mapped|host] [--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,PARTS,MAX_GROUPS,MAX_TILES]",
+             "[--list device|mapped|host] "
+             "[--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,MAX_GROUPS,MAX_TILES]",
     .help = "list of cells -> plan, for 1 to 47700 cells, checked against the C reference, then "
             "timed",
     .run = run,

@@ -59,7 +59,7 @@ struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err);
 struct ag_planner_shape {
     uint32_t group_x, group_y;         // invocations of a workgroup; 8 together, at least
     uint32_t tile_x, tile_y;           // segments that it draws at once, at most
-    uint32_t parts;                    // invocations that look at one cell
+    uint32_t shares;                   // invocations that look at one cell
     uint32_t max_groups, max_tiles;    // workgroups at most, but more where tiles would be more
                                        // than this for each
 };

@@ -36,11 +36,12 @@ ABI_SIZE(plan_grid, 16);
 // Sources [input grids]([target cols] then [target rows]), `effective` only: the one column (row)
 // of a grid whose centre lies in a column (row) of the target grid; PLAN_NO_SOURCE: none.
 #define PLAN_NO_SOURCE 0xffffffffu
-// Probes, `deduplicated` only: a segment for each part of a column (row) of cells that the grids up
-// to its own tell apart. A head, words [2][PLAN_MAX_GRIDS]: where the columns, the rows of a grid
-// begin; there two words a column (row): first probe and the one behind its last. All are indices
-// of words of the table.
-#define PLAN_PROBES_HEAD (2 * PLAN_MAX_GRIDS)
+// Parts, `deduplicated` only: into which a column (row) of cells is cut by the edges of its own grid
+// and of those before it. A head, words [2][PLAN_MAX_GRIDS]: where the columns, the rows of a grid
+// begin; there two words a column (row): begin and end of its parts; there, of each part, the
+// columns (rows) of each of those grids over it, as in segment_range.cover. Begins and ends are
+// words of the table.
+#define PLAN_PARTS_HEAD (2 * PLAN_MAX_GRIDS)
 
 struct plan_args {
     U32 cells_at, count_at;           // first word of the list, word of its length

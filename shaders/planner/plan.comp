@@ -15,14 +15,14 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z = 1) in;
 layout(constant_id = 2) const uint GEOMETRY = PLAN_DEDUPLICATED;
 layout(constant_id = 3) const uint TILE_X = 32; // segments that a workgroup draws at once, at most
 layout(constant_id = 4) const uint TILE_Y = 16;
-layout(constant_id = 5) const uint PARTS = 1; // invocations that look at one cell
+layout(constant_id = 5) const uint SHARES = 1; // invocations that look at one cell
 
 layout(push_constant, std430) uniform Push { plan_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer List { uint list[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Count { uint count[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Grids { plan_grid all_grids[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Sources { uint sources[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Probes { uint probes[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Parts { uint parts[]; };
 layout(std430, set = 0, binding = 5) readonly buffer Ranges { segment_range ranges[]; };
 layout(std430, set = 0, binding = 6) readonly buffer Edges { uint edges[]; };
 layout(std430, set = 0, binding = 7) buffer Stats { plan_stats stats; };
@@ -41,11 +41,11 @@ const uint SLOTS = 32; // partial sums, so that neighbours do not wait for one a
 shared uint selected[WORDS];
 shared uint drawn[GEOMETRY == PLAN_NATIVE ? 1 : WORDS];
 shared plan_grid grids[2 * PLAN_MAX_GRIDS]; // of the drawn layout, then of the input's
-shared uint probes_at[2 * PLAN_MAX_GRIDS];  // of a grid's columns, of its rows
+shared uint parts_at[2 * PLAN_MAX_GRIDS];   // of a grid's columns, of its rows
 // Of the tile at hand: ranges of its columns and rows, [grid][segment], and the cells over it.
 shared segment_range columns[PLAN_MAX_GRIDS * TILE_X];
 shared segment_range rows[PLAN_MAX_GRIDS * TILE_Y];
-shared uvec2 reach_begin[PLAN_MAX_GRIDS], reach_end[PLAN_MAX_GRIDS];
+shared uint reach_begin[2 * PLAN_MAX_GRIDS], reach_end[2 * PLAN_MAX_GRIDS]; // columns, rows
 shared uint area[SLOTS];
 shared uint has_drawn[PLAN_MAX_GRIDS]; // grids of which this workgroup knows a drawn cell
 shared uint n_selected;
@@ -93,13 +93,13 @@ void select_listed(uint listed, uint cells[BATCH])
 
 // ---- which cells are drawn ----------------------------------------------------------------------
 
-// The first selected cell over a segment among those of the grids up to and with `last`.
+// The first selected cell of the grids up to and with `last` over a part of a column and one of
+// a row.
 uint first_over(uint last, uint x, uint y)
 {
     for (uint g = 0; g <= last; g++) {
         uint first = grids[g].first, stride = grids[g].cols;
-        uint across = ranges[g * args.n_x + x].cover;
-        uint down = ranges[args.n_grids * args.n_x + g * args.n_y + y].cover;
+        uint across = parts[x + g], down = parts[y + g];
         for (uint r = down & 0xffff; r <= down >> 16; r++) {
             for (uint c = across & 0xffff; c <= across >> 16; c++) {
                 uint cell = first + r * stride + c;
@@ -112,15 +112,16 @@ uint first_over(uint last, uint x, uint y)
     return NONE;
 }
 
-// Looks at each part of the cell that the grids up to its own tell apart. The last part first: no
-// earlier cell of its own grid reaches there.
-bool is_first_somewhere(uint cell, uint g, uint c, uint r, uint part)
+// The last part first: no earlier cell of its own grid reaches there. `share`: the row's parts are
+// shared among SHARES invocations.
+bool is_first_somewhere(uint cell, uint g, uint c, uint r, uint share)
 {
-    uint across = probes_at[g] + 2 * c, down = probes_at[PLAN_MAX_GRIDS + g] + 2 * r;
-    uint x0 = probes[across], y0 = probes[down], y1 = probes[down + 1];
-    for (uint y = y1 - y0; y > part; y -= min(y, PARTS)) {
-        for (uint x = probes[across + 1]; x > x0; x--) {
-            if (first_over(g, probes[x - 1], probes[y0 + y - 1 - part]) == cell) {
+    uint across = parts_at[g] + 2 * c, down = parts_at[PLAN_MAX_GRIDS + g] + 2 * r;
+    int x0 = int(parts[across]), x1 = int(parts[across + 1]), step = int(g) + 1;
+    int y0 = int(parts[down]), y1 = int(parts[down + 1]) - int(share) * step;
+    for (int y = y1 - step; y >= y0; y -= step * int(SHARES)) {
+        for (int x = x1 - step; x >= x0; x -= step) {
+            if (first_over(g, uint(x), uint(y)) == cell) {
                 return true;
             }
         }
@@ -165,10 +166,14 @@ uint own_end()
     return min(own_begin() + args.own_words, args.words);
 }
 
+uint reach_width(uint at)
+{
+    return max(reach_end[at], reach_begin[at]) - reach_begin[at];
+}
+
 uint reach_size(uint g)
 {
-    uvec2 n = max(reach_end[g], reach_begin[g]) - reach_begin[g];
-    return n.x * n.y;
+    return reach_width(g) * reach_width(PLAN_MAX_GRIDS + g);
 }
 
 // For numbers of cells, without an integer division, which is dear everywhere.
@@ -185,8 +190,8 @@ void decide(bool is_first)
     for (uint g = 0; g < args.n_grids; g++) {
         n += reach_size(g);
     }
-    for (uint k = gl_LocalInvocationIndex; k < n * PARTS; k += GROUP) {
-        uint i = k / PARTS, part = k % PARTS, g = 0, width;
+    for (uint k = gl_LocalInvocationIndex; k < n * SHARES; k += GROUP) {
+        uint i = k / SHARES, share = k % SHARES, g = 0, width;
         bool is_own = i < n_own;
         uvec2 begin = uvec2(0);
         if (is_own) {
@@ -197,8 +202,8 @@ void decide(bool is_first)
             for (i -= n_own; i >= reach_size(g); g++) {
                 i -= reach_size(g);
             }
-            begin = reach_begin[g];
-            width = reach_end[g].x - begin.x;
+            begin = uvec2(reach_begin[g], reach_begin[PLAN_MAX_GRIDS + g]);
+            width = reach_width(g);
         }
         uint row = divide(i, width), c = begin.x + i - row * width, r = begin.y + row;
         uint cell = grids[g].first + r * grids[g].cols + c;
@@ -206,8 +211,8 @@ void decide(bool is_first)
             continue;
         }
         bool yes = GEOMETRY == PLAN_EFFECTIVE
-                       ? part == 0 && contributor(c, r) != NONE
-                       : is_selected(cell) && is_first_somewhere(cell, g, c, r, part);
+                       ? share == 0 && contributor(c, r) != NONE
+                       : is_selected(cell) && is_first_somewhere(cell, g, c, r, share);
         if (yes) {
             atomicOr(drawn[cell % WORDS], 1u << cell / WORDS);
             has_drawn[g] = 1;
@@ -219,9 +224,9 @@ void decide(bool is_first)
 
 void forget_reach()
 {
-    if (gl_LocalInvocationIndex < PLAN_MAX_GRIDS) {
-        reach_begin[gl_LocalInvocationIndex] = uvec2(NONE);
-        reach_end[gl_LocalInvocationIndex] = uvec2(0);
+    for (uint i = gl_LocalInvocationIndex; i < 2 * PLAN_MAX_GRIDS; i += GROUP) {
+        reach_begin[i] = NONE;
+        reach_end[i] = 0;
     }
 }
 
@@ -241,8 +246,8 @@ void load_ranges(uvec2 begin, uvec2 end)
             rows[g * TILE_Y + at] = range;
         }
         if (GEOMETRY != PLAN_NATIVE && (range.cover & 0xffff) <= range.cover >> 16) {
-            atomicMin(reach_begin[g][axis], range.cover & 0xffff);
-            atomicMax(reach_end[g][axis], (range.cover >> 16) + 1);
+            atomicMin(reach_begin[axis * PLAN_MAX_GRIDS + g], range.cover & 0xffff);
+            atomicMax(reach_end[axis * PLAN_MAX_GRIDS + g], (range.cover >> 16) + 1);
         }
     }
 }
@@ -419,7 +424,7 @@ void main()
         if (is_first) {
             for (uint k = lane; k < 2 * PLAN_MAX_GRIDS; k += GROUP) {
                 grids[k] = all_grids[k];
-                probes_at[k] = probes[k];
+                parts_at[k] = parts[k];
             }
         }
         load_ranges(begin, end);

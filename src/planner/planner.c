@@ -46,7 +46,7 @@ struct ag_planner {
     uint32_t units, n_x, n_y;
     struct ag_buffer *grids;   // struct plan_grid: drawn [8], input [8]
     struct ag_buffer *sources; // `effective`, see plan_args.h
-    struct ag_buffer *probes;  // `deduplicated`, see plan_args.h
+    struct ag_buffer *parts;   // `deduplicated`, see plan_args.h
     struct ag_buffer *column, *row, *edges, *ranges;
     struct ag_buffer *segments[2]; // of this plan and the one before, by turns
     uint64_t plans;                // recorded, with all tables
@@ -70,7 +70,7 @@ struct ag_planner *ag_planner_create_shaped(struct ag_gpu *gpu,
         struct ag_kernel_params params = {
             &ag_shaders_planner, "plan",
             AG_CONSTANTS(shape->group_x, shape->group_y, g, shape->tile_x, shape->tile_y,
-                         shape->parts)
+                         shape->shares)
         };
         p->kernels[g] = ag_kernel_create(gpu, &params, err);
         if (!p->kernels[g]) {
@@ -105,7 +105,7 @@ fail:
 
 static void destroy_tables(struct ag_planner *p)
 {
-    struct ag_buffer **buffers[] = { &p->grids, &p->sources, &p->probes, &p->column, &p->row,
+    struct ag_buffer **buffers[] = { &p->grids, &p->sources, &p->parts, &p->column, &p->row,
                                      &p->edges, &p->ranges, &p->segments[0], &p->segments[1] };
     for (size_t i = 0; i < AG_COUNT(buffers); i++) {
         ag_buffer_destroy(p->gpu, buffers[i]);
@@ -233,31 +233,31 @@ static bool make_sources(struct ag_planner *p, struct ag_error *err)
     return p->sources != NULL;
 }
 
-static bool make_probes(struct ag_planner *p, const struct ag_axis *x, const struct ag_axis *y,
-                        struct ag_error *err)
+static bool make_parts(struct ag_planner *p, const struct ag_axis *x, const struct ag_axis *y,
+                       struct ag_error *err)
 {
     if (p->setup.geometry != AG_GEOMETRY_DEDUPLICATED) {
         return true;
     }
     const struct ag_axis *axes[2] = { x, y };
-    size_t n = PLAN_PROBES_HEAD + 2 * ((size_t)x->n_cells + y->n_cells) + x->n_probes + y->n_probes;
-    uint32_t *words = ag_alloc(n * sizeof(*words)), at = PLAN_PROBES_HEAD;
-    uint32_t probes_at = PLAN_PROBES_HEAD + 2 * (x->n_cells + y->n_cells);
+    uint32_t at = PLAN_PARTS_HEAD, parts_at = at + 2 * (x->n_cells + y->n_cells);
+    uint64_t bytes = 4ull * (parts_at + x->n_part_words + y->n_part_words);
+    uint32_t *words = ag_alloc(bytes);
     for (uint32_t a = 0; a < 2; a++) {
         for (uint32_t g = 0, cells = 0; g < p->drawn.n_grids; g++) {
             words[a * PLAN_MAX_GRIDS + g] = at + 2 * cells;
             cells += a == 0 ? p->drawn.grid[g].cols : p->drawn.grid[g].rows;
         }
         for (uint32_t i = 0; i < axes[a]->n_cells; i++) {
-            words[at++] = probes_at + axes[a]->probes_of[i][0];
-            words[at++] = probes_at + axes[a]->probes_of[i][1];
+            words[at++] = parts_at + axes[a]->parts_of[i][0];
+            words[at++] = parts_at + axes[a]->parts_of[i][1];
         }
-        memcpy(words + probes_at, axes[a]->probes, axes[a]->n_probes * sizeof(*words));
-        probes_at += axes[a]->n_probes;
+        memcpy(words + parts_at, axes[a]->parts, axes[a]->n_part_words * sizeof(*words));
+        parts_at += axes[a]->n_part_words;
     }
-    p->probes = make_buffer(p, "planner/probes", words, n * sizeof(*words), err);
+    p->parts = make_buffer(p, "planner/parts", words, bytes, err);
     ag_free(words);
-    return p->probes != NULL;
+    return p->parts != NULL;
 }
 
 // Two tables of words, one behind the other.
@@ -296,7 +296,7 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
     p->segments[0] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->segments[1] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->with_these = 0;
-    bool ok = make_probes(p, &x, &y, err);
+    bool ok = make_parts(p, &x, &y, err);
     ag_axis_free(&x);
     ag_axis_free(&y);
     return ok && p->column && p->row && p->edges && p->ranges && p->segments[0] && p->segments[1];
@@ -370,7 +370,7 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
     ag_cmd_stage_begin(cmd, AG_STAGE_PLAN);
     ag_dispatch(cmd, p->kernels[p->setup.geometry],
                 AG_BIND({ mask->cells }, { mask->count }, { p->grids },
-                        { p->sources ? p->sources : p->none }, { p->probes ? p->probes : p->none },
+                        { p->sources ? p->sources : p->none }, { p->parts ? p->parts : p->none },
                         { p->ranges }, { p->edges }, { stats }, { next_stats }, { p->selected },
                         { p->kept }, { segments }),
                 &args, sizeof(args), groups, 1, 1);

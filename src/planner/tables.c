@@ -92,34 +92,35 @@ static void make_ranges(const struct cells *cells, const struct ag_axis *axis,
 }
 
 // `counts`: cells of each grid, those behind the picture's end too, which get no part.
-static void make_probes(const struct cells *cells, const uint32_t *counts, uint32_t n_grids,
-                        uint32_t extent, struct ag_axis *out)
+static void make_parts(const struct cells *cells, const uint32_t *counts, uint32_t n_grids,
+                       uint32_t extent, struct ag_axis *out)
 {
     for (uint32_t g = 0; g < n_grids; g++) {
         out->n_cells += counts[g];
     }
     bool *is_cut = ag_alloc((extent + 1) * sizeof(*is_cut));
-    uint32_t *part_at = ag_alloc((extent + 1) * sizeof(*part_at)); // parts that begin before
-    out->probes = ag_alloc((size_t)n_grids * extent * sizeof(*out->probes));
-    out->probes_of = ag_alloc(out->n_cells * sizeof(*out->probes_of));
-    uint32_t(*of)[2] = out->probes_of;
+    uint32_t *words_before = ag_alloc((extent + 1) * sizeof(*words_before));
+    out->parts = ag_alloc((size_t)n_grids * (n_grids + 1) / 2 * out->n * sizeof(*out->parts));
+    out->parts_of = ag_alloc(out->n_cells * sizeof(*out->parts_of));
+    uint32_t(*of)[2] = out->parts_of;
     for (uint32_t g = 0; g < n_grids; of += counts[g++]) {
         for (uint32_t i = 0; i < cells[g].n; i++) {
             is_cut[cells[g].first[i]] = is_cut[cells[g].end[i]] = true;
         }
         for (uint32_t x = 0; x <= extent; x++) {
-            part_at[x] = out->n_probes;
-            if (is_cut[x] && x < extent) {
-                out->probes[out->n_probes++] = out->segment_of[x];
+            words_before[x] = out->n_part_words;
+            for (uint32_t h = 0; h <= g && is_cut[x] && x < extent; h++) {
+                uint32_t cover = out->ranges[(size_t)h * out->n + out->segment_of[x]].cover;
+                out->parts[out->n_part_words++] = cover;
             }
         }
         for (uint32_t i = 0; i < cells[g].n; i++) {
-            of[i][0] = part_at[cells[g].first[i]];
-            of[i][1] = part_at[cells[g].end[i]];
+            of[i][0] = words_before[cells[g].first[i]];
+            of[i][1] = words_before[cells[g].end[i]];
         }
     }
     ag_free(is_cut);
-    ag_free(part_at);
+    ag_free(words_before);
 }
 
 void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uint32_t span,
@@ -136,7 +137,7 @@ void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uin
     for (uint32_t g = 0; g < n_grids; g++) {
         make_ranges(&cells[g], out, out->ranges + (size_t)g * out->n);
     }
-    make_probes(cells, counts, n_grids, extent, out);
+    make_parts(cells, counts, n_grids, extent, out);
     for (uint32_t g = 0; g < n_grids; g++) {
         free_cells(&cells[g]);
     }
@@ -147,8 +148,8 @@ void ag_axis_free(struct ag_axis *axis)
     ag_free(axis->edges);
     ag_free(axis->segment_of);
     ag_free(axis->ranges);
-    ag_free(axis->probes);
-    ag_free(axis->probes_of);
+    ag_free(axis->parts);
+    ag_free(axis->parts_of);
     *axis = (struct ag_axis){ 0 };
 }
 

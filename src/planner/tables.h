@@ -14,12 +14,10 @@ struct ag_axis {
     uint32_t *edges;              // [n + 1], 0 to extent
     uint32_t *segment_of;         // [extent]
     struct segment_range *ranges; // [n_grids][n]
-    // Parts of the cells of a grid that it and the grids before it tell apart: a segment of each,
-    // ascending, grid after grid; of each cell, over all grids, the first part and the one behind
-    // its last.
-    uint32_t n_probes, n_cells;
-    uint32_t *probes;             // [n_probes]
-    uint32_t (*probes_of)[2];     // [n_cells]
+    // See plan_args.h. Cells of all grids, one after the other.
+    uint32_t n_cells, n_part_words;
+    uint32_t (*parts_of)[2];      // [n_cells] begin and end, words of `parts`
+    uint32_t *parts;              // [n_part_words]
 };
 
 // `counts`: cells of each grid on this axis; `span`: pixels that they share, at least `extent`.
