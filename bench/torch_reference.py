@@ -271,6 +271,8 @@ class Lane:
             raise RuntimeError("this torch has no torch.compile")
         key = (id(fixed), mode)
         if key not in self.compiled:
+            for b in fixed.buffers():  # may be written within graphs of the compiler's own
+                torch._dynamo.mark_static_address(b)
             self.compiled[key] = [torch.compile(f, mode=mode, fullgraph=True, dynamic=False)
                                   for f in (fixed.begin, fixed.step) + ((fixed.finish,) if self.canvas else ())]
         return self.compiled[key]
@@ -338,6 +340,7 @@ RIVALS = [
     ("a CUDA graph of the frame", graphs),
     ("... and SDPA", lambda lane, b: graphs(lane, b, attention="sdpa")),
     ("... and float16", lambda lane, b: graphs(lane, b, dtype=torch.float16)),
+    ("... and float16, SDPA", lambda lane, b: graphs(lane, b, torch.float16, "sdpa")),
     ("torch.compile default", compiled),
     ("... and a CUDA graph of the frame", compiled_graphs),
     ("torch.compile reduce-overhead", lambda lane, b: compiled(lane, b, "reduce-overhead")),
@@ -433,6 +436,8 @@ def main():
     a = p.parse_args()
     if a.device == "cuda" and not torch.cuda.is_available():
         sys.exit("torch_reference: this torch finds no CUDA device (--device cpu runs without one)")
+    if a.device == "cpu":
+        torch.set_num_threads(1)  # a team of spinning threads is worse than none on a busy machine
     warnings.filterwarnings("ignore")
     signal.signal(signal.SIGALRM, timed_out)
     deadline = time.monotonic() + a.limit
