@@ -272,6 +272,7 @@ static void colour_of_all_formats(void **state)
             frame.layout.matrix = (i + k) % 3;
             frame.layout.full_range = (i + k) / 3 % 2;
             frame.rotation = (i / 2 + k) % 4;
+            frame.mirrored = (i + k) % 2;
             check_picture(*state, &frame, test_formats[i].name);
             ag_free((void *)(uintptr_t)frame.data);
         }
@@ -280,11 +281,12 @@ static void colour_of_all_formats(void **state)
 
 static void colour_of_all_variants(void **state)
 {
-    for (uint32_t variant = 0; variant < 24; variant++) {
+    for (uint32_t variant = 0; variant < 48; variant++) {
         struct ag_frame frame = test_frame(&test_formats[0], 127, 95, 8, variant);
         frame.rotation = variant % 4;
         frame.layout.matrix = variant / 4 % 3;
-        frame.layout.full_range = variant / 12;
+        frame.layout.full_range = variant / 12 % 2;
+        frame.mirrored = variant / 24;
         check_picture(*state, &frame, test_formats[0].name);
         ag_free((void *)(uintptr_t)frame.data);
     }

@@ -322,16 +322,18 @@ static void colour_landmarks(void **state)
     }
 }
 
-static void rotation_turns_clockwise(void **state)
+static void mirrored_then_turned_clockwise(void **state)
 {
     (void)state;
     // 3x2 grey samples 1 2 3 / 4 5 6
     static const uint8_t samples[] = { 1, 2, 3, 4, 5, 6 };
-    static const uint8_t expected[4][6] = {
-        { 1, 2, 3, 4, 5, 6 }, { 4, 1, 5, 2, 6, 3 }, { 6, 5, 4, 3, 2, 1 }, { 3, 6, 2, 5, 1, 4 }
+    static const uint8_t expected[8][6] = {
+        { 1, 2, 3, 4, 5, 6 }, { 4, 1, 5, 2, 6, 3 }, { 6, 5, 4, 3, 2, 1 }, { 3, 6, 2, 5, 1, 4 },
+        { 3, 2, 1, 6, 5, 4 }, { 6, 3, 5, 2, 4, 1 }, { 4, 5, 6, 1, 2, 3 }, { 1, 4, 2, 5, 3, 6 },
     };
-    for (uint32_t r = 0; r < 4; r++) {
-        struct ag_frame f = { .width = 3, .height = 2, .rotation = r, .data = samples, .bytes = 6 };
+    for (uint32_t r = 0; r < 8; r++) {
+        struct ag_frame f = { .width = 3, .height = 2, .rotation = r % 4, .mirrored = r / 4,
+                              .data = samples, .bytes = 6 };
         f.layout = (struct pixel_layout){ .kind = AG_PIXEL_GREY, .full_range = 1 };
         f.layout.c[0] = (struct pixel_component){ 0, 3, 1, 1, 0, 8, 0, 0 };
         uint8_t rgba[24];
@@ -356,7 +358,7 @@ int main(void)
         cmocka_unit_test(bilinear_follows_a_ramp),
         cmocka_unit_test(colour_is_within_a_level),
         cmocka_unit_test(colour_landmarks),
-        cmocka_unit_test(rotation_turns_clockwise),
+        cmocka_unit_test(mirrored_then_turned_clockwise),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -487,6 +487,57 @@ static void test_odd_size(void **state)
     ag_free(raw);
 }
 
+// The clip with this display matrix: where the ways to the right and down go, in quarter circles.
+static void write_with_matrix(const char *path, const int right[2], const int down[2])
+{
+    enum { MATRIX_AT = 44 }; // behind the name of the box
+    void *data;
+    size_t size;
+    assert_true(ag_read_file(media("clip.mp4"), 1 << 24, &data, &size, NULL));
+    uint8_t *box = memmem(data, size, "tkhd", 4);
+    assert_non_null(box);
+    const int one[9] = { right[0], right[1], 0, down[0], down[1], 0, 0, 0, 1 };
+    for (int i = 0; i < 9; i++) {
+        uint32_t v = (uint32_t)one[i] << (i == 8 ? 30 : 16);
+        uint8_t *p = box + MATRIX_AT + 4 * i;
+        p[0] = (uint8_t)(v >> 24);
+        p[1] = (uint8_t)(v >> 16);
+        p[2] = (uint8_t)(v >> 8);
+        p[3] = (uint8_t)v;
+    }
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    assert_int_equal(fclose(f), 0);
+    ag_free(data);
+}
+
+// All eight ways to lay a picture down.
+static void test_display_matrices(void **state)
+{
+    (void)state;
+    static const struct {
+        int right[2], down[2];
+        uint32_t rotation;
+        bool mirrored;
+    } ways[] = {
+        { { 1, 0 }, { 0, 1 }, 0, false },  { { 0, 1 }, { -1, 0 }, 1, false },
+        { { -1, 0 }, { 0, -1 }, 2, false }, { { 0, -1 }, { 1, 0 }, 3, false },
+        { { -1, 0 }, { 0, 1 }, 0, true },  { { 0, -1 }, { -1, 0 }, 1, true },
+        { { 1, 0 }, { 0, -1 }, 2, true },  { { 0, 1 }, { 1, 0 }, 3, true },
+    };
+    const char *path = scratch("matrix.mp4");
+    for (size_t i = 0; i < AG_COUNT(ways); i++) {
+        write_with_matrix(path, ways[i].right, ways[i].down);
+        struct ag_source *source = open_file(path);
+        struct ag_frame frame = get(source);
+        assert_int_equal(frame.rotation, ways[i].rotation);
+        assert_int_equal(frame.mirrored, ways[i].mirrored);
+        ag_source_close(&source);
+    }
+    unlink(path);
+}
+
 static void test_what_streams_state(void **state)
 {
     (void)state;
@@ -1092,6 +1143,7 @@ int main(void)
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_odd_size),
+        cmocka_unit_test(test_display_matrices),
         cmocka_unit_test(test_what_streams_state),
         cmocka_unit_test(test_uneven_times),
         cmocka_unit_test(test_seek),

@@ -26,6 +26,7 @@ struct ag_frame {
     int64_t source_ns;       // time that decoding or capturing took
     uint32_t width, height;  // of the samples, before rotation
     uint32_t rotation;       // clockwise quarter turns to show it upright: 0..3
+    bool mirrored;           // left and right are exchanged before that
     uint32_t sar_num, sar_den; // pixel aspect ratio, 1:1 unless the stream says otherwise
     bool discontinuity;      // first frame after open, seek, loop or a size change
     struct pixel_layout layout; // into `data`

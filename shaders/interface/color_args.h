@@ -26,12 +26,13 @@
 
 struct color_args {
     U32 width, height;     // of the samples
+    U32 mirrored;          // 1: left and right are exchanged, then
     U32 rotation;          // clockwise quarter turns
     I32 alpha;             // factor of component 3
     I32 bias[3];
     I32 m[9];              // [out][in]
     U32 word[4], pitch[4]; // of the components' planes: first word, words a row
 };
-ABI_SIZE(color_args, 96);
+ABI_SIZE(color_args, 100);
 
 #endif

@@ -140,23 +140,27 @@ uint to_rgb(int v0, int v1, int v2)
 // Where sample (x, y) stands in the upright picture, and the way from there to (x + 1, y).
 void picture_place(uint x, uint y, out uint at, out uint next)
 {
+    x = a.mirrored != 0u ? a.width - 1u - x : x;
     uint right = a.width - 1u - x, below = a.height - 1u - y;
     switch (a.rotation) {
+    case 0u:
+        at = y * a.width + x;
+        next = 1u;
+        break;
     case 1u:
         at = x * a.height + below;
         next = a.height;
-        return;
+        break;
     case 2u:
         at = below * a.width + right;
         next = uint(-1);
-        return;
-    case 3u:
+        break;
+    default:
         at = right * a.height + y;
         next = -a.height;
-        return;
+        break;
     }
-    at = y * a.width + x;
-    next = 1u;
+    next = a.mirrored != 0u ? -next : next;
 }
 
 void main()

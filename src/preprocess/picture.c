@@ -155,8 +155,8 @@ static struct color_args color_args(const struct ag_frame *f)
 {
     struct ag_color_matrix k;
     ag_ref_color_matrix(&f->layout, &k);
-    struct color_args a = { .width = f->width, .height = f->height, .rotation = f->rotation,
-                            .alpha = k.alpha };
+    struct color_args a = { .width = f->width, .height = f->height, .mirrored = f->mirrored,
+                            .rotation = f->rotation, .alpha = k.alpha };
     for (uint32_t i = 0; i < 3; i++) {
         a.bias[i] = k.bias[i];
         for (uint32_t j = 0; j < 3; j++) {

@@ -116,6 +116,7 @@ static uint8_t to_level(int32_t sum)
 // Where sample (x, y) stands in the upright picture.
 static size_t picture_index(const struct ag_frame *f, uint32_t x, uint32_t y)
 {
+    x = f->mirrored ? f->width - 1 - x : x;
     size_t right = f->width - 1 - x, below = f->height - 1 - y;
     switch (f->rotation) {
     case 1:

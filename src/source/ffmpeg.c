@@ -367,29 +367,44 @@ int64_t ff_pts_ns(struct ff_stream *s)
     return -1;
 }
 
-static uint32_t quarter_turns(const void *matrix)
-{
-    // FFmpeg's angle is counter-clockwise; NaN for a matrix that is no rotation.
-    double degrees = av_display_rotation_get(matrix);
-    return isnan(degrees) ? 0 : (uint32_t)(lround(-degrees / 90.0) & 3);
-}
-
-static uint32_t rotation_of(const struct ff_stream *s)
+// The display matrix of the frame, or that of its stream; NULL: none.
+static const uint8_t *display_matrix(const struct ff_stream *s)
 {
     const AVFrameSideData *own = av_frame_get_side_data(s->frame, AV_FRAME_DATA_DISPLAYMATRIX);
     if (own && own->size >= 9 * sizeof(int32_t)) {
-        return quarter_turns(own->data);
+        return own->data;
     }
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 30, 100)
     const AVCodecParameters *p = s->stream->codecpar;
     const AVPacketSideData *data = av_packet_side_data_get(
         p->coded_side_data, p->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-    return data && data->size >= 9 * sizeof(int32_t) ? quarter_turns(data->data) : 0;
+    return data && data->size >= 9 * sizeof(int32_t) ? data->data : NULL;
 #else
     size_t size = 0;
     const uint8_t *data = av_stream_get_side_data(s->stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
-    return data && size >= 9 * sizeof(int32_t) ? quarter_turns(data) : 0;
+    return data && size >= 9 * sizeof(int32_t) ? data : NULL;
 #endif
+}
+
+static void set_orientation(const struct ff_stream *s, struct ag_frame *out)
+{
+    const uint8_t *data = display_matrix(s);
+    int32_t m[9];
+    out->rotation = 0;
+    out->mirrored = false;
+    if (!data) {
+        return;
+    }
+    memcpy(m, data, sizeof(m));
+    // (m[0], m[1]) is where the way to the right goes, (m[3], m[4]) the way down.
+    out->mirrored = (int64_t)m[0] * m[4] < (int64_t)m[1] * m[3];
+    if (out->mirrored) {
+        m[0] = -m[0];
+        m[1] = -m[1];
+    }
+    // FFmpeg's angle is counter-clockwise; NaN for a matrix that is no rotation.
+    double degrees = av_display_rotation_get(m);
+    out->rotation = isnan(degrees) ? 0 : (uint32_t)(lround(-degrees / 90.0) & 3);
 }
 
 bool ff_describe(struct ff_stream *s, struct ag_frame *out, struct ag_error *err)
@@ -405,7 +420,7 @@ bool ff_describe(struct ff_stream *s, struct ag_frame *out, struct ag_error *err
     }
     out->width = (uint32_t)s->frame->width;
     out->height = (uint32_t)s->frame->height;
-    out->rotation = rotation_of(s);
+    set_orientation(s, out);
     out->layout = s->picture.planes.layout;
     out->bytes = s->picture.planes.bytes;
     return true;

@@ -128,7 +128,7 @@ struct ag_source_info ag_source_get_info(const struct ag_source *s)
 static bool same_form(const struct ag_frame *a, const struct ag_frame *b)
 {
     return a->width == b->width && a->height == b->height && a->rotation == b->rotation &&
-           memcmp(&a->layout, &b->layout, sizeof(a->layout)) == 0;
+           a->mirrored == b->mirrored && memcmp(&a->layout, &b->layout, sizeof(a->layout)) == 0;
 }
 
 enum ag_next ag_source_next(struct ag_source *s, struct ag_frame *out, struct ag_error *err)
