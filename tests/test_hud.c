@@ -553,6 +553,55 @@ static void text_does_not_jump(void **state)
     ag_free(items);
 }
 
+// Fills of a colour.
+static uint32_t filled(const struct ag_items *items, uint32_t color)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < items->n; i++) {
+        n += items->list[i].kind == AG_ITEM_FILL && items->list[i].color == color;
+    }
+    return n;
+}
+
+// Grids of 45 tiles: more cells than can be drawn one by one are drawn as blocks of them.
+static void cells_of_tiles_are_drawn(void **state)
+{
+    struct fixture *f = *state;
+    struct ag_hud_copy *copy = ag_alloc(sizeof(*copy));
+    struct ag_items *items = ag_alloc(sizeof(*items));
+    struct ag_page_layout layout;
+    items->m = (struct ag_metrics){ 8, 18, 8, 8, 16, 14, 28 };
+    ag_page_place(AG_HUD_GAZE, &items->m, WIDTH, HEIGHT, &(struct ag_shape){ 64, 36, 1, 1 },
+                  AG_VIEW_PANELS, &layout);
+    copy->has_stats = copy->has_run = copy->has_report = true;
+    copy->stats = f->t.stats;
+    copy->run = f->t.run;
+    copy->report = f->t.report;
+    copy->d = f->t.data;
+    struct ag_layout *grids = &copy->report.layout;
+    *grids = (struct ag_layout){ .n_grids = 2, .cells = 8820 + 180, .grid = {
+        { 18, 10, 0, 0 }, { 126, 70, 180, 3 } }, .tile_cols = 9, .tile_rows = 5 };
+    const uint32_t coarse = AG_RGB(255, 180, 0), fine = AG_RGB(230, 110, 255);
+    uint32_t n, fewer, n_items;
+    ag_pages_format(copy, &layout, true, items);
+    n_items = items->n;
+    assert_int_equal(filled(items, fine), 0);
+    for (uint32_t cell = 0; cell < 180 + 126 * 70 / 2; cell++) { // the upper half of the fine grid
+        copy->selected[cell / 8] |= (uint8_t)(1u << cell % 8);
+    }
+    ag_pages_format(copy, &layout, true, items);
+    assert_in_range(filled(items, coarse), 180, 182); // and what else has this colour
+    n = filled(items, fine);
+    assert_int_equal(n, 90); // 18 x 10 blocks of 7 x 7, half of them
+    assert_in_range(items->n - n_items, 260, 290);
+    copy->selected[23] = 0; // cells of the first two blocks: not full any more
+    ag_pages_format(copy, &layout, true, items);
+    fewer = filled(items, fine);
+    assert_in_range(fewer, n - 2, n - 1);
+    ag_free(copy);
+    ag_free(items);
+}
+
 // More cells and ids than a page has room for: cut, never overrun.
 static void crowded_pages_are_cut(void **state)
 {
@@ -704,6 +753,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(notices_fade_and_errors_stay, setup, teardown),
         cmocka_unit_test(numbers_have_their_width),
         cmocka_unit_test_setup_teardown(text_does_not_jump, setup, teardown),
+        cmocka_unit_test_setup_teardown(cells_of_tiles_are_drawn, setup, teardown),
         cmocka_unit_test_setup_teardown(crowded_pages_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(mouse_moves_quality_and_source, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_allocate_nothing, setup, teardown),

@@ -543,34 +543,57 @@ static uint32_t id_color(const struct pen *p, uint32_t id)
     return AG_COLOR_FAINT;
 }
 
-#define MAX_DRAWN_CELLS 400 // a grid; larger ones are counted only
+#define MAX_DRAWN_BLOCKS 200 // a grid: cells, or blocks of them where there are more
 
-static uint32_t selected_cells(const struct ag_hud_copy *d, const struct ag_grid *grid)
+// From `a` to `b` by `share`.
+static uint32_t mix(uint32_t a, uint32_t b, float share)
+{
+    uint32_t out = 0xff000000u;
+    for (int shift = 0; shift < 24; shift += 8) {
+        float from = (float)(a >> shift & 0xff), to = (float)(b >> shift & 0xff);
+        out |= (uint32_t)(from + (to - from) * share + 0.5f) << shift;
+    }
+    return out;
+}
+
+// Selected cells of columns [c0, c1) and rows [r0, r1).
+static uint32_t selected_within(const struct ag_hud_copy *d, const struct ag_grid *grid,
+                                uint32_t c0, uint32_t c1, uint32_t r0, uint32_t r1)
 {
     uint32_t n = 0;
-    for (uint32_t i = grid->first; i < grid->first + grid->cols * grid->rows; i++) {
-        n += d->selected[i / 8] >> (i % 8) & 1;
+    for (uint32_t row = r0; row < r1; row++) {
+        for (uint32_t column = c0; column < c1; column++) {
+            uint32_t cell = grid->first + row * grid->cols + column;
+            n += d->selected[cell / 8] >> (cell % 8) & 1;
+        }
     }
     return n;
 }
 
 static void draw_grid(struct pen *p, uint32_t g, float x, float y, float width, float height)
 {
-    const struct ag_hud_copy *d = p->data;
-    const struct ag_grid *grid = &d->report.layout.grid[g];
-    uint32_t n = grid->cols * grid->rows;
+    const struct ag_grid *grid = &p->data->report.layout.grid[g];
     fill(p, x, y, width, height, AG_COLOR_LINE);
-    for (uint32_t i = 0; i < n && n <= MAX_DRAWN_CELLS; i++) {
-        uint32_t cell = grid->first + i, column = i % grid->cols, row = i / grid->cols;
-        if (!(d->selected[cell / 8] >> (cell % 8) & 1)) {
-            continue;
+    uint32_t side = 1; // cells of a block
+    while (AG_DIV_UP(grid->cols, side) * AG_DIV_UP(grid->rows, side) > MAX_DRAWN_BLOCKS) {
+        side++;
+    }
+    for (uint32_t r0 = 0; r0 < grid->rows; r0 += side) {
+        for (uint32_t c0 = 0; c0 < grid->cols; c0 += side) {
+            uint32_t r1 = AG_MIN(r0 + side, grid->rows), c1 = AG_MIN(c0 + side, grid->cols);
+            uint32_t n = selected_within(p->data, grid, c0, c1, r0, r1);
+            if (n == 0) {
+                continue;
+            }
+            float x0 = floorf(width * (float)c0 / (float)grid->cols);
+            float x1 = floorf(width * (float)c1 / (float)grid->cols);
+            float y0 = floorf(height * (float)r0 / (float)grid->rows);
+            float y1 = floorf(height * (float)r1 / (float)grid->rows);
+            float inset = x1 - x0 > 4 && y1 - y0 > 4;
+            float share = (float)n / (float)((c1 - c0) * (r1 - r0));
+            fill(p, x + x0, y + y0, x1 - x0 - inset, y1 - y0 - inset,
+                 mix(AG_COLOR_LINE, grid_color(p, g), share < 1 ? 0.35f + 0.5f * share : 1));
         }
-        float x0 = floorf(width * (float)column / (float)grid->cols);
-        float x1 = floorf(width * (float)(column + 1) / (float)grid->cols);
-        float y0 = floorf(height * (float)row / (float)grid->rows);
-        float y1 = floorf(height * (float)(row + 1) / (float)grid->rows);
-        float inset = x1 - x0 > 4 && y1 - y0 > 4;
-        fill(p, x + x0, y + y0, x1 - x0 - inset, y1 - y0 - inset, grid_color(p, g));
     }
 }
 
@@ -595,7 +618,8 @@ static void draw_grids(struct pen *p)
         float row = 1.3f + height / p->line;
         draw_grid(p, g, x, 1.2f * p->line, width, height);
         textf(p, column, row, AG_COLOR_LABEL, "%ux%u", grid->cols, grid->rows);
-        counter(p, column, row + 1, grid_color(p, g), selected_cells(d, grid), 3);
+        counter(p, column, row + 1, grid_color(p, g),
+                selected_within(d, grid, 0, grid->cols, 0, grid->rows), 3);
         textf(p, column + 4, row + 1, AG_COLOR_FAINT, "/%u", grid->cols * grid->rows);
         counter(p, column, row + 2, AG_COLOR_TEXT, d->report.plan.per_grid[g], 3);
         text(p, column + 4, row + 2, AG_COLOR_FAINT, "kept");
