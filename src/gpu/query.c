@@ -8,6 +8,10 @@ static uint8_t write_timestamp(struct ag_cmd *cmd)
 {
     vkCmdWriteTimestamp2(cmd->buffer, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
                          cmd->n_queries);
+    // Without a barrier lavapipe takes the time behind the dispatch that follows.
+    if (cmd->gpu->info.software) {
+        ag_cmd_barrier(cmd);
+    }
     return (uint8_t)cmd->n_queries++;
 }
 
