@@ -50,7 +50,8 @@ for size in 1280x720:720p 1920x1080:1080p; do
         add "static-$p-$mask" --source image "$still-$wh.ppm" --mask-source "$mask"
         add "pan-$p-$mask-full-blend" --source synthetic-pan $at --mask-source "$mask" --output full-blend
     done
-    # The cost of looking at it: HUD and panels drawn for every frame; then neither HUD nor PSNR.
+    # The cost of looking at it: the window with its HUD drawn for every frame; then without HUD and
+    # PSNR; then no window at all.
     for source in pan local-motion checker-pan noise; do
         add "$source-$p-hud" --source "synthetic-$source" $at --headless-hud
         add "$source-$p-fixed-budget" --source "synthetic-$source" $at --max-tokens 50 --task-loss off --headless-hud
@@ -59,7 +60,9 @@ for size in 1280x720:720p 1920x1080:1080p; do
     add "static-$p-fixed-budget" --source image "$still-$wh.ppm" --max-tokens 50 --task-loss off --headless-hud
     add "redundant-full-frame-$p-hud" --source synthetic-pan $at --force-mask redundant-full-frame --headless-hud
     add "pan-$p-autogaze-no-psnr" --source synthetic-pan $at --no-psnr
-    add "pan-$p-fixed-budget-bare" --source synthetic-pan $at --max-tokens 50 --task-loss off --no-psnr
+    fixed="--source synthetic-pan $at --max-tokens 50 --task-loss off --no-psnr"
+    add "pan-$p-fixed-budget-bare" $fixed --headless-hud --hud off
+    add "pan-$p-fixed-budget-no-window" $fixed
     # The model's other settings.
     add "pan-$p-autogaze-frames" --source synthetic-pan $at --temporal-context frames
     add "local-motion-$p-autogaze-28db" --source synthetic-local-motion $at --quality-db 28

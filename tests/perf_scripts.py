@@ -163,6 +163,10 @@ class Gates(unittest.TestCase):
         self.cases["pan-720p-fixed-budget-bare"]["timing_ms"]["interval"]["p50"] = 0.95
         self.expect("no-hidden-sync", "FAIL", "HUD and PSNR add 5.3 %")
 
+    def test_window(self):
+        self.cases["pan-1080p-fixed-budget-no-window"]["timing_ms"]["interval"] = times(0.89)
+        self.expect("window", "FAIL", "1080p: the window adds ms to the p50 interval 0.110, limit 0.1")
+
     def test_readback(self):
         self.cases["pan-1080p-hud"]["residency"]["resize_to_mask_source"] = "device-to-host"
         self.expect("no-hidden-sync", "FAIL", "pan-1080p-hud: waits for a readback")
