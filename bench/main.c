@@ -7,7 +7,7 @@ static const struct ag_bench_command *const commands[] = {
     &ag_bench_verify,     &ag_bench_kernels,    &ag_bench_model, &ag_bench_cpu_model,
     &ag_bench_preprocess, &ag_bench_patch_diff, &ag_bench_frame, &ag_bench_compose,
     &ag_bench_crossover,  &ag_bench_hud,        &ag_bench_tiled, &ag_bench_decode,
-    &ag_bench_plan,
+    &ag_bench_plan,       &ag_bench_present,
 };
 
 static void print_help(void)

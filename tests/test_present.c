@@ -285,6 +285,89 @@ static void srgb_targets_show_the_same(void **state)
     ag_buffer_destroy(f->gpu, &buffer);
 }
 
+// Both forms of the kernels give the same bytes: all picture widths by four, shrunk, grown, far
+// shrunk, in part, with alpha, and as a difference.
+static void software_and_hardware_draw_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct ag_error err = { 0 };
+    static const int32_t sizes[][2] = { { 61, 47 }, { 30, 20 }, { 200, 95 }, { 5, 3 }, { 1, 1 } };
+    uint32_t *source;
+    struct ag_buffer *one = noise(f, 64 * 47, &source);
+    for (uint32_t i = 0; i < 64 * 47; i++) {
+        source[i] = source[i] * 2654435761u;
+    }
+    struct ag_buffer *two = test_gpu_buffer(f->gpu, source, 64 * 47 * 4, "two");
+    for (uint32_t k = 0; k < 4 * AG_COUNT(sizes); k++) {
+        uint32_t sw = 61 + k % 4;
+        int32_t w = sizes[k / 4][0], h = sizes[k / 4][1];
+        struct ag_part part = { 3.25, 7.5, k % 8 < 4 ? 0 : 40.5, 30 };
+        struct ag_picture_panel panels[] = {
+            { one, sw, 47, { 2, 1, w, h }, .part = part },
+            { two, sw, 47, { 210, 1, w, h }, .part = part, .use_alpha = true,
+              .background = rgba(20, 40, 60, 255) },
+            { one, sw, 47, { 2, 100, w, h }, .part = part, .other = two },
+        };
+        uint32_t *out[2];
+        for (int software = 0; software < 2; software++) {
+            TEST_OK(ag_present_kernels(f->presenter, software, &err), err);
+            out[software] = draw(f, 420, 200, panels, AG_COUNT(panels));
+        }
+        assert_memory_equal(out[0], out[1], 420 * 200 * 4);
+        ag_free(out[0]);
+        ag_free(out[1]);
+    }
+    ag_free(source);
+    ag_buffer_destroy(f->gpu, &one);
+    ag_buffer_destroy(f->gpu, &two);
+}
+
+// What a panel leaves behind when it moves is the background again; while nothing moves, what is
+// drawn anew is the panel alone.
+static void panels_leave_no_trace(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t *source;
+    struct ag_buffer *buffer = noise(f, 8 * 8, &source);
+    for (int32_t i = 0; i < 6; i++) {
+        int32_t at = 5 * (i / 2); // every place twice
+        struct ag_picture_panel panel = { buffer, 8, 8, { at, at, 8, 8 } };
+        uint32_t *out = draw(f, 24, 24, &panel, 1);
+        for (int32_t y = 0; y < 24; y++) {
+            for (int32_t x = 0; x < 24; x++) {
+                bool inside = x >= at && x < at + 8 && y >= at && y < at + 8;
+                assert_int_equal(out[y * 24 + x],
+                                 inside ? source[(y - at) * 8 + x - at] : BACKGROUND);
+            }
+        }
+        ag_free(out);
+    }
+    ag_free(source);
+    ag_buffer_destroy(f->gpu, &buffer);
+}
+
+// Windows mostly want blue first.
+static void bgra_targets_show_the_same(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t *source;
+    struct ag_buffer *buffer = noise(f, 8 * 8, &source);
+    struct ag_picture_panel panels[] = {
+        { buffer, 8, 8, { 0, 0, 8, 8 } },
+        { NULL, 8, 8, { 8, 0, 8, 8 }, .background = rgba(1, 2, 3, 255) },
+    };
+    f->presenter->format = VK_FORMAT_B8G8R8A8_UNORM;
+    uint32_t *out = draw(f, 24, 8, panels, 2);
+    for (uint32_t i = 0; i < 24 * 8; i++) {
+        uint32_t x = i % 24, y = i / 24, got = out[i];
+        uint32_t want = x < 8 ? source[y * 8 + x] : x < 16 ? rgba(1, 2, 3, 255) : BACKGROUND;
+        assert_int_equal(rgba(got >> 16 & 255, got >> 8 & 255, got & 255, 255), want);
+    }
+    ag_free(out);
+    ag_free(source);
+    ag_buffer_destroy(f->gpu, &buffer);
+}
+
 // Rectangles that leave the target are cut, empty ones are nothing.
 static void rectangles_are_clipped(void **state)
 {
@@ -352,6 +435,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(shrinking_far_keeps_the_mean, setup, teardown),
         cmocka_unit_test_setup_teardown(transparent_pixels_show_the_background, setup, teardown),
         cmocka_unit_test_setup_teardown(srgb_targets_show_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(software_and_hardware_draw_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(panels_leave_no_trace, setup, teardown),
+        cmocka_unit_test_setup_teardown(bgra_targets_show_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(rectangles_are_clipped, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_change_and_vanish, setup, teardown),
         cmocka_unit_test_setup_teardown(times_carry_the_frame, setup, teardown),

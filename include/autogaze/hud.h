@@ -89,16 +89,19 @@ struct ag_hud_actions {
 };
 // Labels and cards, drawn into a picture of the HUD's own when they change, a few times a second:
 //
-//     ag_hud_backdrop(hud, &target, &view, &input, &actions, &image, &err);  // before the panels
-//     if (image) ag_presenter_backdrop(presenter, image);
+//     ag_hud_backdrop(hud, &target, &view, &input, &actions, &backdrop, &err);
+//     ag_presenter_backdrop(presenter, &backdrop);
 //     ag_presenter_draw(presenter, panels, n);
-//     ag_hud_draw(hud, &target);           // what lies over the panels: help, sentences
+//     if (ag_hud_has_overlay(hud)) {       // help, sentences
+//         ag_presenter_overlay(presenter);
+//         ag_hud_draw(hud, &target);
+//     }
 //
-// `view` is that of ag_hud_layout for the target's size. *image (VkImage as bits) is 0 where a target
-// takes no backdrop; ag_hud_draw draws everything then. [stage HUD]
+// `view` is that of ag_hud_layout for the target's size. [stage HUD]
 bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const struct ag_view *view,
                      const struct ag_hud_input *input, struct ag_hud_actions *actions,
-                     uint64_t *image, struct ag_error *err);
+                     struct ag_backdrop *out, struct ag_error *err);
+bool ag_hud_has_overlay(const struct ag_hud *hud);
 void ag_hud_draw(struct ag_hud *hud, const struct ag_target *target);
 // Whether the next draw would look different (something fades, moves under the mouse, is new).
 bool ag_hud_wants_draw(const struct ag_hud *hud, const struct ag_hud_input *input);

@@ -4,11 +4,13 @@
 //     switch (ag_presenter_begin(p, frame_id, &frame, &err)) {
 //     case AG_PRESENTER_READY:
 //         ag_presenter_draw(p, pictures, n);
-//         ag_hud_draw(hud, &frame, ...);
+//         ag_presenter_overlay(p); // if something lies over the pictures
+//         ag_hud_draw(hud, &frame);
 //         ag_presenter_end(p, &err);
 //
+// Pictures are drawn by compute kernels into a buffer, which is copied to the target.
 // Colour: pictures and HUD are sRGB-coded bytes and reach the screen unchanged; a UNORM target is
-// preferred, an sRGB one gets decoded values and encodes them again.
+// preferred, on an sRGB one the HUD draws decoded values, which it encodes again.
 // A window that is resized, minimised, hidden or lost is a state (SKIP), not an error; everything
 // is made anew with the next begin. The device goes idle only then and in destroy.
 // Thread-safety: render thread.
@@ -26,8 +28,8 @@ struct ag_presenter_params {
     // NULL: offscreen. The presenter owns the surface.
     bool (*create_surface)(void *user, void *instance, uint64_t *surface, struct ag_error *err);
     void *user;
-    bool capture;                  // offscreen: its GPU time is stage EXPORT, not PRESENT, and
-                                   // alpha is undefined
+    bool capture;                  // offscreen, for end_into: its GPU time is stage EXPORT, not
+                                   // PRESENT
 };
 
 struct ag_presenter;
@@ -48,7 +50,6 @@ struct ag_target {                 // valid from begin to end
     struct ag_cmd *cmd;
     uint32_t width, height;        // as the surface has it: may differ from what resize said
     uint32_t format;               // VkFormat, for pipelines that draw into the target
-    bool copyable;                 // takes a backdrop
     int64_t waited_ns;             // how long begin waited for display and frame slot
 };
 // Waits for the display as the mode says and for the frame before last. Clears to `background`
@@ -56,9 +57,13 @@ struct ag_target {                 // valid from begin to end
 enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
                                            uint32_t background, struct ag_target *out,
                                            struct ag_error *err);
-// Instead of the plain background: a VkImage (as bits) of the target's size and format, ready to be
-// copied from. Before the first draw. [stage HUD]
-void ag_presenter_backdrop(struct ag_presenter *p, uint64_t image);
+// Instead of the plain background. Before the draw.
+struct ag_backdrop {
+    uint64_t image;                // VkImage as bits, of the target's size and format, ready to be
+                                   // copied from
+    uint64_t version;              // two that look different have different ones
+};
+void ag_presenter_backdrop(struct ag_presenter *p, const struct ag_backdrop *backdrop);
 struct ag_picture_panel {
     const struct ag_buffer *picture; // RGBA8 [height][width]; NULL: plain background
     uint32_t width, height;
@@ -73,8 +78,12 @@ struct ag_picture_panel {
     } part;
     struct ag_rect only;             // of `where` only this is drawn; width 0: all of it
 };
-// Area-weighted where the picture shrinks, nearest pixel where it grows. [stage PRESENT]
+// Area-weighted where the picture shrinks, nearest pixel where it grows. Once a frame, at most four
+// panels that do not overlap. All pictures are of one size, show the same part and are drawn at one
+// size; there are at most three of them, and one pair whose difference is shown. [stage PRESENT]
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n);
+// After that: what is drawn from here to the end (vkCmdDraw*) lies over it. [stage HUD]
+void ag_presenter_overlay(struct ag_presenter *p);
 // Submits and presents. Returns the timeline value, 0 on failure.
 uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err);
 

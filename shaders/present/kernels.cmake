@@ -1,1 +1,1 @@
-ag_shaders(present panel.vert panel.frag difference.frag)
+ag_shaders(present panels difference)

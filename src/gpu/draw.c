@@ -1,9 +1,8 @@
 #include "draw.h"
 
-#include <assert.h>
 #include <math.h>
 
-// Graphics pipelines with push-descriptor storage buffers.
+// Graphics pipelines with a push-descriptor storage buffer.
 
 bool ag_draw_is_srgb(VkFormat format)
 {
@@ -13,20 +12,16 @@ bool ag_draw_is_srgb(VkFormat format)
 
 static bool create_layout(struct ag_gpu *gpu, struct ag_draw *d, struct ag_error *err)
 {
-    VkDescriptorSetLayoutBinding bindings[AG_MAX_DRAW_BUFFERS];
-    for (uint32_t i = 0; i < d->n_buffers; i++) {
-        bindings[i] = (VkDescriptorSetLayoutBinding){
-            .binding = i,
-            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-            .descriptorCount = 1,
-            .stageFlags = VK_SHADER_STAGE_FRAGMENT_BIT,
-        };
-    }
+    VkDescriptorSetLayoutBinding binding = {
+        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+        .descriptorCount = 1,
+        .stageFlags = VK_SHADER_STAGE_FRAGMENT_BIT,
+    };
     VkDescriptorSetLayoutCreateInfo set = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
         .flags = VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR,
-        .bindingCount = d->n_buffers,
-        .pBindings = bindings,
+        .bindingCount = 1,
+        .pBindings = &binding,
     };
     VK(vkCreateDescriptorSetLayout(gpu->device, &set, NULL, &d->set_layout));
     VkPushConstantRange push = {
@@ -168,9 +163,7 @@ bool ag_draw_create(struct ag_gpu *gpu, const struct ag_draw_params *params, str
     *out = (struct ag_draw){
         .format = params->format,
         .push_bytes = params->push_bytes,
-        .n_buffers = AG_MAX(params->n_buffers, 1u),
     };
-    assert(out->n_buffers <= AG_MAX_DRAW_BUFFERS);
     VkShaderModule modules[2] = { VK_NULL_HANDLE, VK_NULL_HANDLE };
     bool ok = create_module(gpu, params, params->vertex, &modules[0], err) &&
               create_module(gpu, params, params->fragment, &modules[1], err) &&
@@ -192,21 +185,16 @@ void ag_draw_destroy(struct ag_gpu *gpu, struct ag_draw *draw)
 }
 
 void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw,
-                  const struct ag_buffer *const *buffers, const void *push)
+                  const struct ag_buffer *buffer, const void *push)
 {
     VkCommandBuffer commands = ag_vk_command_buffer(cmd);
     vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, draw->pipeline);
-    VkDescriptorBufferInfo info[AG_MAX_DRAW_BUFFERS];
-    for (uint32_t i = 0; i < draw->n_buffers; i++) {
-        info[i] = (VkDescriptorBufferInfo){
-            .buffer = ag_vk_buffer(buffers[i]), .range = VK_WHOLE_SIZE
-        };
-    }
+    VkDescriptorBufferInfo info = { .buffer = ag_vk_buffer(buffer), .range = VK_WHOLE_SIZE };
     VkWriteDescriptorSet write = {
         .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-        .descriptorCount = draw->n_buffers,
+        .descriptorCount = 1,
         .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-        .pBufferInfo = info,
+        .pBufferInfo = &info,
     };
     vkCmdPushDescriptorSetKHR(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, draw->layout, 0, 1,
                               &write);

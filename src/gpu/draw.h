@@ -1,26 +1,24 @@
-// Small graphics pipelines for present/ and hud/: one colour target (dynamic rendering), one or two
-// storage buffers (set 0, fragment stage), push constants, no depth, no images.
+// Small graphics pipelines for hud/: one colour target (dynamic rendering), one storage buffer (set
+// 0, fragment stage), push constants, no depth, no images.
 // Thread-safety: render thread.
 #ifndef AG_GPU_DRAW_H
 #define AG_GPU_DRAW_H
 
 #include "vk.h"
 
-#define AG_MAX_DRAW_BUFFERS 2
 struct ag_draw_params {
     const struct ag_shader_library *library;
-    const char *vertex, *fragment;  // "panel.vert", "panel.frag"
+    const char *vertex, *fragment;  // "hud.vert", "hud.frag"
     VkFormat format;                // of the target; specialisation constant 0 of both shaders is
                                     // 1 for formats that encode sRGB themselves
     bool blend;                     // source over destination, straight alpha
     const VkVertexInputAttributeDescription *attributes; // NULL: none
     uint32_t n_attributes, stride, push_bytes;
-    uint32_t n_buffers;             // 0: 1
 };
 
 struct ag_draw {
     VkFormat format;
-    uint32_t push_bytes, n_buffers;
+    uint32_t push_bytes;
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;
     VkPipeline pipeline;
@@ -32,9 +30,9 @@ bool ag_draw_create(struct ag_gpu *gpu, const struct ag_draw_params *params, str
 void ag_draw_destroy(struct ag_gpu *gpu, struct ag_draw *draw);
 bool ag_draw_is_srgb(VkFormat format);
 
-// Binds pipeline, storage buffers and push constants; viewport and scissor are the caller's.
+// Binds pipeline, storage buffer and push constants; viewport and scissor are the caller's.
 void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw,
-                  const struct ag_buffer *const *buffers, const void *push);
+                  const struct ag_buffer *buffer, const void *push);
 
 // sRGB-coded RGBA8 (R in the lowest byte) as a clear value of a target with that format.
 VkClearValue ag_draw_color(VkFormat format, uint32_t rgba);

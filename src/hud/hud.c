@@ -53,7 +53,6 @@ struct ag_hud {
     struct ag_draw draw[TARGETS]; // a window's and an offscreen target may differ in format
     struct backdrop backdrop[TARGETS];
     uint64_t version;        // of the triangles
-    bool on_backdrop;        // the frame being drawn has it
     struct ag_buffer *atlas;
     const uint8_t *atlas_texels; // to be loaded; NULL: `atlas` is up to date
     uint32_t atlas_width, atlas_height;
@@ -674,8 +673,7 @@ static void bind(struct ag_hud *hud, const struct ag_target *target)
         .atlas_width = hud->atlas_width,
         .atlas_height = hud->atlas_height,
     };
-    const struct ag_buffer *atlas = hud->atlas;
-    ag_draw_bind(target->cmd, find_draw(hud, (VkFormat)target->format), &atlas, &args);
+    ag_draw_bind(target->cmd, find_draw(hud, (VkFormat)target->format), hud->atlas, &args);
     VkViewport viewport = {
         .width = (float)target->width, .height = (float)target->height, .maxDepth = 1
     };
@@ -685,19 +683,15 @@ static void bind(struct ag_hud *hud, const struct ag_target *target)
     vkCmdBindIndexBuffer(commands, ag_vk_buffer(slot->indices), 0, VK_INDEX_TYPE_UINT16);
 }
 
-// Triangles into the target being rendered: those of the backdrop, those that lie over the panels,
-// or both.
-static void record(struct ag_hud *hud, const struct ag_target *target, bool below, bool above)
+// Triangles into the target being rendered: those of the backdrop, or those over the panels.
+static void record(struct ag_hud *hud, const struct ag_target *target, bool on_top)
 {
     struct slot *slot = &hud->slots[hud->slot];
     VkCommandBuffer commands = ag_vk_command_buffer(target->cmd);
-    if (below) {
-        fill_cards(hud, target);
-    }
     struct ag_ui_draw d;
     bool bound = false;
     for (uint32_t i = 0; ag_ui_next_draw(hud->ui, i, &d); i++) {
-        if ((d.on_top ? !above : !below) || d.n_indices == 0) {
+        if (d.on_top != on_top || d.n_indices == 0) {
             continue;
         }
         if (!bound) {
@@ -846,7 +840,8 @@ static void draw_backdrop(struct ag_hud *hud, const struct ag_target *target, st
     };
     backdrop_barrier(b, target, false);
     vkCmdBeginRendering(ag_vk_command_buffer(target->cmd), &rendering);
-    record(hud, target, true, false);
+    fill_cards(hud, target);
+    record(hud, target, false);
     vkCmdEndRendering(ag_vk_command_buffer(target->cmd));
     backdrop_barrier(b, target, true);
     b->version = hud->version;
@@ -854,11 +849,10 @@ static void draw_backdrop(struct ag_hud *hud, const struct ag_target *target, st
 
 bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const struct ag_view *view,
                      const struct ag_hud_input *input, struct ag_hud_actions *actions,
-                     uint64_t *image, struct ag_error *err)
+                     struct ag_backdrop *out, struct ag_error *err)
 {
     assert(hud->placed && view->width == target->width && view->height == target->height);
     *actions = (struct ag_hud_actions){ 0 };
-    *image = 0;
     if (!prepare(hud, (VkFormat)target->format, err)) {
         return false;
     }
@@ -870,10 +864,6 @@ bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const s
     if (again && !rebuild(hud, input, actions, err)) {
         return false;
     }
-    hud->on_backdrop = target->copyable;
-    if (!hud->on_backdrop) {
-        return true;
-    }
     struct backdrop *b = find_backdrop(hud, target, err);
     if (!b) {
         return false;
@@ -883,16 +873,16 @@ bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const s
         draw_backdrop(hud, target, b);
         ag_cmd_stage_end(target->cmd);
     }
-    *image = (uint64_t)b->image;
+    *out = (struct ag_backdrop){ (uint64_t)b->image, b->version };
     return true;
+}
+
+bool ag_hud_has_overlay(const struct ag_hud *hud)
+{
+    return hud->help || hud->notice.since_ns || hud->error.since_ns;
 }
 
 void ag_hud_draw(struct ag_hud *hud, const struct ag_target *target)
 {
-    bool help = hud->help || hud->notice.since_ns || hud->error.since_ns;
-    if (help || !hud->on_backdrop) {
-        ag_cmd_stage_begin(target->cmd, AG_STAGE_HUD);
-        record(hud, target, !hud->on_backdrop, true);
-        ag_cmd_stage_end(target->cmd);
-    }
+    record(hud, target, true);
 }

@@ -3,27 +3,40 @@
 #define AG_PRESENT_INTERNAL_H
 
 #include "autogaze/presenter.h"
-#include "../gpu/draw.h"
+#include "../gpu/vk.h"
+#include "interface/panel_args.h"
 
 #define AG_FRAMES_IN_FLIGHT 2
 #define AG_MAX_SWAPCHAIN_IMAGES 16
+
+struct ag_ground {             // what lies behind the panels, and where they are
+    struct ag_backdrop backdrop; // without image: the plain colour
+    uint32_t color, made;      // made 0: there is no ground yet
+    uint32_t begin[PANEL_MAX], end[PANEL_MAX];
+};
 
 struct ag_presenter {
     const struct ag_log *log;
     struct ag_gpu *gpu;
     struct ag_presenter_params params;
     uint32_t width, height;        // wished; 0x0: minimised
-    struct ag_draw panel, difference; // for `format`
     VkFormat format;
     uint32_t generations;
+
+    struct ag_kernel *panels[2], *difference[2];
+    uint32_t columns, group_width, group_height; // pixels of their invocations, invocations
+    struct ag_buffer *frame;       // [target_height][target_width], in the order of `format`
+    uint32_t frame_width;
+    VkFormat frame_format;
+    struct ag_ground shown;        // in `frame`
 
     // The target of the frame being drawn.
     struct ag_cmd *cmd;            // NULL: not between begin and end
     VkImage image;
     VkImageView view;
     uint32_t target_width, target_height;
-    uint32_t background;
-    bool copyable, copied, rendering; // takes a backdrop, has one, panels can be drawn
+    struct ag_ground ground;
+    bool drawn, in_image, rendering; // `frame` is done, is in the image, which is drawn on
 
     // Offscreen: one image of its own.
     VmaAllocation allocation;
@@ -44,10 +57,13 @@ struct ag_presenter {
     uint32_t swapchain_width, swapchain_height;
 };
 
+// Makes the kernels in the form for software devices or for hardware; both draw the same.
+bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *err);
+
 // prepare: (re)makes what the target needs for its current size and sets `format`.
 enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_error *err);
 void ag_offscreen_destroy(struct ag_presenter *p);
-// What was drawn, into a READBACK buffer.
+// What was drawn (`in_image` says where it is), into a READBACK buffer.
 void ag_offscreen_copy(struct ag_presenter *p, struct ag_cmd *cmd, const struct ag_buffer *to);
 
 bool ag_swapchain_open(struct ag_presenter *p, struct ag_error *err);

@@ -42,7 +42,6 @@ static bool create_image(struct ag_presenter *p, struct ag_error *err)
     atomic_fetch_add(&gpu->allocations, 1);
     p->target_width = p->width;
     p->target_height = p->height;
-    p->copyable = true;
     p->generations++;
     return true;
 
@@ -64,27 +63,18 @@ enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_e
 
 void ag_offscreen_copy(struct ag_presenter *p, struct ag_cmd *cmd, const struct ag_buffer *to)
 {
-    VkMemoryBarrier2 drawn = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
-        .srcAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
-        .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
-        .dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT,
-    };
-    VkDependencyInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
-        .memoryBarrierCount = 1,
-        .pMemoryBarriers = &drawn,
-    };
-    VkCommandBuffer commands = ag_vk_command_buffer(cmd);
-    vkCmdPipelineBarrier2(commands, &info);
-    VkBufferImageCopy region = {
-        .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
-        .imageExtent = { p->target_width, p->target_height, 1 },
-    };
-    vkCmdCopyImageToBuffer(commands, p->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                           ag_vk_buffer(to), 1, &region);
-    p->gpu->counters.bytes_read_back += 4ull * p->target_width * p->target_height;
+    if (p->in_image) {
+        VkBufferImageCopy region = {
+            .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+            .imageExtent = { p->target_width, p->target_height, 1 },
+        };
+        vkCmdCopyImageToBuffer(ag_vk_command_buffer(cmd), p->image,
+                               VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, ag_vk_buffer(to), 1, &region);
+        p->gpu->counters.bytes_read_back += p->frame->size;
+    } else {
+        ag_cmd_barrier(cmd);
+        ag_cmd_copy(cmd, to, 0, p->frame, 0, p->frame->size);
+    }
     ag_cmd_host_barrier(cmd);
 }
 
@@ -94,7 +84,7 @@ bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *e
     if (p->params.create_surface || !p->image) {
         return ag_fail(err, AG_ERR_OUTPUT, "nothing has been drawn offscreen yet");
     }
-    uint64_t size = (uint64_t)p->target_width * p->target_height * 4;
+    uint64_t size = p->frame->size;
     struct ag_buffer *staging = ag_buffer_create(gpu, AG_MEM_READBACK, size, "present/read", err);
     struct ag_cmd *cmd = staging ? ag_cmd_begin(gpu, 0, err) : NULL;
     bool ok = false;

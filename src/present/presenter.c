@@ -1,11 +1,12 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <string.h>
 
-#include "interface/panel_args.h"
-
-// The frame of a target: barriers, rendering, panels. What is behind the target is in swapchain.c
-// and offscreen.c.
+// A frame is put together in a storage buffer: what lies behind the panels is copied in when it has
+// changed, panels are drawn by compute kernels (fragments are dear on cards made for computing, and
+// on software devices). Then it is copied to the target's image, on which the HUD draws what lies
+// over everything. What is behind the target is in swapchain.c and offscreen.c.
 
 AG_SHADERS(present);
 
@@ -33,6 +34,37 @@ static bool check_graphics(struct ag_gpu *gpu, struct ag_error *err)
     return true;
 }
 
+static void destroy_kernels(struct ag_presenter *p)
+{
+    for (uint32_t aligned = 0; aligned < 2; aligned++) {
+        ag_kernel_destroy(p->gpu, &p->panels[aligned]);
+        ag_kernel_destroy(p->gpu, &p->difference[aligned]);
+    }
+}
+
+// Starting an invocation costs a software device as much as some pixels do, and it has no use for
+// neighbours that read neighbours: there an invocation draws pixels one beside another, and its
+// neighbour those below. [0]: pictures of any width, [1]: of multiples of four.
+bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *err)
+{
+    destroy_kernels(p);
+    p->columns = software ? 16 : 1;
+    p->group_width = software ? 8 : 32;
+    p->group_height = software ? 4 : 8;
+    bool ok = true;
+    for (uint32_t aligned = 0; aligned < 2 && ok; aligned++) {
+        struct ag_kernel_params params = {
+            &ag_shaders_present, "panels",
+            AG_CONSTANTS(p->group_width, p->group_height, p->columns, aligned)
+        };
+        p->panels[aligned] = ag_kernel_create(p->gpu, &params, err);
+        params.name = "difference";
+        p->difference[aligned] = p->panels[aligned] ? ag_kernel_create(p->gpu, &params, err) : NULL;
+        ok = p->difference[aligned] != NULL;
+    }
+    return ok;
+}
+
 struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu *gpu,
                                          const struct ag_presenter_params *params,
                                          struct ag_error *err)
@@ -44,7 +76,8 @@ struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu
     p->width = params->width;
     p->height = params->height;
     p->format = VK_FORMAT_R8G8B8A8_UNORM;
-    if (!check_graphics(gpu, err) || (is_window(p) && !ag_swapchain_open(p, err))) {
+    if (!check_graphics(gpu, err) || !ag_present_kernels(p, gpu->info.software, err) ||
+        (is_window(p) && !ag_swapchain_open(p, err))) {
         ag_presenter_destroy(&p);
     }
     return p;
@@ -63,8 +96,8 @@ void ag_presenter_destroy(struct ag_presenter **pp)
     } else {
         ag_offscreen_destroy(p);
     }
-    ag_draw_destroy(p->gpu, &p->panel);
-    ag_draw_destroy(p->gpu, &p->difference);
+    destroy_kernels(p);
+    ag_buffer_destroy(p->gpu, &p->frame);
     ag_free(p);
     *pp = NULL;
 }
@@ -83,101 +116,24 @@ uint32_t ag_presenter_generations(const struct ag_presenter *p)
 
 // ---- a frame ---------------------------------------------------------------------------------
 
-static bool prepare_pipeline(struct ag_presenter *p, struct ag_error *err)
+// A frame like the target; a new one has nothing in it.
+static bool prepare_frame(struct ag_presenter *p, struct ag_error *err)
 {
-    if (p->panel.format == p->format) {
-        return true;
+    uint64_t size = 4ull * p->target_width * p->target_height;
+    if (!p->frame || p->frame->size != size || p->frame_width != p->target_width ||
+        p->frame_format != p->format) {
+        ag_buffer_destroy(p->gpu, &p->frame);
+        p->frame = ag_buffer_create(p->gpu, AG_MEM_DEVICE, size, "present/frame", err);
+        p->frame_width = p->target_width;
+        p->frame_format = p->format;
+        p->shown = (struct ag_ground){ 0 };
     }
-    if (p->panel.pipeline) { // the surface came back with another format
-        ag_vk_wait_idle(p->gpu);
-        ag_draw_destroy(p->gpu, &p->panel);
-        ag_draw_destroy(p->gpu, &p->difference);
-    }
-    struct ag_draw_params params = {
-        .library = &ag_shaders_present,
-        .vertex = "panel.vert",
-        .fragment = "panel.frag",
-        .format = p->format,
-        .push_bytes = sizeof(struct panel_args),
-    };
-    if (!ag_draw_create(p->gpu, &params, &p->panel, err)) {
-        return false;
-    }
-    params.fragment = "difference.frag";
-    params.n_buffers = 2;
-    return ag_draw_create(p->gpu, &params, &p->difference, err);
+    return p->frame != NULL;
 }
 
-static void image_barrier(struct ag_presenter *p, VkImageLayout from, VkImageLayout to,
-                          const VkMemoryBarrier2 *memory)
+static bool is_bgra(const struct ag_presenter *p)
 {
-    VkImageMemoryBarrier2 image = {
-        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
-        .srcAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
-        .dstStageMask = VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
-        .dstAccessMask = VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT,
-        .oldLayout = from,
-        .newLayout = to,
-        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-        .image = p->image,
-        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
-    };
-    if (from == VK_IMAGE_LAYOUT_UNDEFINED) { // last used by a readback or the display
-        image.srcStageMask |= VK_PIPELINE_STAGE_2_COPY_BIT;
-    }
-    if (from == VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL) {
-        image.srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
-        image.srcAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
-        image.dstAccessMask |= VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT;
-    }
-    if (to == VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL) {
-        image.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
-        image.dstAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
-    }
-    VkDependencyInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
-        .memoryBarrierCount = 1,
-        .pMemoryBarriers = memory,
-        .imageMemoryBarrierCount = 1,
-        .pImageMemoryBarriers = &image,
-    };
-    vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
-}
-
-static void begin_rendering(struct ag_presenter *p)
-{
-    if (p->rendering) {
-        return;
-    }
-    p->rendering = true;
-    VkMemoryBarrier2 pictures = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
-                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
-        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
-        .dstStageMask = VK_PIPELINE_STAGE_2_FRAGMENT_SHADER_BIT,
-        .dstAccessMask = VK_ACCESS_2_SHADER_READ_BIT,
-    };
-    image_barrier(p, p->copied ? VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL : VK_IMAGE_LAYOUT_UNDEFINED,
-                  VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL, &pictures);
-    VkRenderingAttachmentInfo color = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
-        .imageView = p->view,
-        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-        .loadOp = p->copied ? VK_ATTACHMENT_LOAD_OP_LOAD : VK_ATTACHMENT_LOAD_OP_CLEAR,
-        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
-        .clearValue = ag_draw_color(p->format, p->background),
-    };
-    VkRenderingInfo rendering = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
-        .renderArea.extent = { p->target_width, p->target_height },
-        .layerCount = 1,
-        .colorAttachmentCount = 1,
-        .pColorAttachments = &color,
-    };
-    vkCmdBeginRendering(ag_vk_command_buffer(p->cmd), &rendering);
+    return p->format == VK_FORMAT_B8G8R8A8_UNORM || p->format == VK_FORMAT_B8G8R8A8_SRGB;
 }
 
 enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t frame_id,
@@ -193,9 +149,6 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     }
     enum ag_presenter_state state = is_window(p) ? ag_swapchain_prepare(p, err)
                                                  : ag_offscreen_prepare(p, err);
-    if (state == AG_PRESENTER_READY && !prepare_pipeline(p, err)) {
-        return AG_PRESENTER_ERROR;
-    }
     int64_t start = ag_now_ns();
     if (state == AG_PRESENTER_READY && is_window(p)) {
         state = ag_swapchain_acquire(p, err);
@@ -204,186 +157,315 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
     if (state != AG_PRESENTER_READY) {
         return state;
     }
-    p->cmd = ag_cmd_begin(p->gpu, frame_id, err);
+    p->cmd = prepare_frame(p, err) ? ag_cmd_begin(p->gpu, frame_id, err) : NULL;
     if (!p->cmd) {
         return AG_PRESENTER_ERROR;
     }
     if (is_window(p)) {
         ag_swapchain_attach(p);
     }
-    p->background = background;
-    p->copied = p->rendering = false;
+    p->ground = (struct ag_ground){ .color = background, .made = 1 };
+    p->drawn = p->in_image = p->rendering = false;
     *out = (struct ag_target){
         .cmd = p->cmd,
         .width = p->target_width,
         .height = p->target_height,
         .format = (uint32_t)p->format,
-        .copyable = p->copyable,
         .waited_ns = waited_ns,
     };
     return AG_PRESENTER_READY;
 }
 
-void ag_presenter_backdrop(struct ag_presenter *p, uint64_t image)
+void ag_presenter_backdrop(struct ag_presenter *p, const struct ag_backdrop *backdrop)
 {
-    static const VkMemoryBarrier2 nothing = { .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2 };
-    assert(p->copyable && !p->copied && !p->rendering);
-    ag_cmd_stage_begin(p->cmd, p->params.capture ? AG_STAGE_EXPORT : AG_STAGE_HUD);
-    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &nothing);
-    VkImageCopy region = {
-        .srcSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
-        .dstSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
-        .extent = { p->target_width, p->target_height, 1 },
+    assert(p->cmd && !p->drawn);
+    p->ground.backdrop = *backdrop;
+}
+
+// What lies behind the panels, into the frame.
+static void copy_ground(struct ag_presenter *p)
+{
+    if (!p->ground.backdrop.image) {
+        uint32_t c = p->ground.color | 0xff000000u;
+        uint32_t swapped = (c & 0xff00ff00u) | (c & 0xff) << 16 | (c >> 16 & 0xff);
+        ag_cmd_fill(p->cmd, p->frame, 0, p->frame->size, is_bgra(p) ? swapped : c);
+        return;
+    }
+    VkBufferImageCopy region = {
+        .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .imageExtent = { p->target_width, p->target_height, 1 },
     };
-    vkCmdCopyImage(ag_vk_command_buffer(p->cmd), (VkImage)image,
-                   VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, p->image,
-                   VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
-    p->copied = true;
-    ag_cmd_stage_end(p->cmd);
+    vkCmdCopyImageToBuffer(ag_vk_command_buffer(p->cmd), (VkImage)p->ground.backdrop.image,
+                           VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, ag_vk_buffer(p->frame), 1,
+                           &region);
+}
+
+static uint32_t point(int32_t x, int32_t y)
+{
+    assert(x == (int16_t)x && y == (int16_t)y);
+    return ((uint32_t)x & 0xffff) | (uint32_t)y << 16;
 }
 
 // The part of a panel that is drawn, inside the target; false: none.
-static bool clip(const struct ag_presenter *p, const struct ag_picture_panel *panel, VkRect2D *out)
+static bool clip(const struct ag_presenter *p, const struct ag_picture_panel *panel,
+                 struct ag_rect *out)
 {
     const struct ag_rect *r = &panel->where, *o = panel->only.width ? &panel->only : r;
     int32_t x0 = AG_MAX(AG_MAX(r->x, o->x), 0), y0 = AG_MAX(AG_MAX(r->y, o->y), 0);
     int32_t x1 = AG_MIN(AG_MIN(r->x + r->width, o->x + o->width), (int32_t)p->target_width);
     int32_t y1 = AG_MIN(AG_MIN(r->y + r->height, o->y + o->height), (int32_t)p->target_height);
-    if (x1 <= x0 || y1 <= y0) {
-        return false;
-    }
-    *out = (VkRect2D){ { x0, y0 }, { (uint32_t)(x1 - x0), (uint32_t)(y1 - y0) } };
-    return true;
+    *out = (struct ag_rect){ x0, y0, x1 - x0, y1 - y0 };
+    return x1 > x0 && y1 > y0;
 }
 
-static void draw_panel(struct ag_presenter *p, const struct ag_picture_panel *panel)
+// What a frame is made of. Pictures lie where the kernels want them: the two of a difference first,
+// one with alpha last.
+struct composition {
+    struct panel_args args;
+    const struct ag_buffer *pictures[PANEL_PICTURES]; // NULL: none
+    uint32_t n;
+    int32_t width, height;  // of the largest panel
+};
+
+static uint32_t picture_index(struct composition *c, const struct ag_buffer *picture)
 {
-    VkRect2D area;
-    if (!clip(p, panel, &area)) {
-        return;
+    uint32_t i = 0;
+    while (i < PANEL_PICTURES && c->pictures[i] != picture) {
+        i++;
     }
-    if (!panel->picture) {
-        VkClearRect rect = { .rect = area, .layerCount = 1 };
-        ag_draw_fill(p->cmd, p->format, panel->background, &rect, 1);
-        return;
+    for (uint32_t k = 0; k < PANEL_PICTURES && i == PANEL_PICTURES; k++) {
+        i = c->pictures[k] ? i : k;
     }
-    VkViewport viewport = {
-        .x = (float)area.offset.x,
-        .y = (float)area.offset.y,
-        .width = (float)area.extent.width,
-        .height = (float)area.extent.height,
-        .maxDepth = 1,
-    };
-    VkCommandBuffer commands = ag_vk_command_buffer(p->cmd);
-    vkCmdSetViewport(commands, 0, 1, &viewport);
-    vkCmdSetScissor(commands, 0, 1, &area);
-    struct panel_args args = {
-        .x = (float)panel->where.x,
-        .y = (float)panel->where.y,
-        .width = (float)panel->where.width,
-        .height = (float)panel->where.height,
-        .part_width = (float)panel->width,
-        .part_height = (float)panel->height,
-        .source_width = panel->width,
-        .source_height = panel->height,
-        .background = panel->background,
-        .use_alpha = panel->use_alpha,
-    };
-    if (panel->part.width > 0) {
-        args.part_x = (float)panel->part.x;
-        args.part_y = (float)panel->part.y;
-        args.part_width = (float)panel->part.width;
-        args.part_height = (float)panel->part.height;
-    }
-    const struct ag_buffer *pictures[] = { panel->picture, panel->other };
-    ag_draw_bind(p->cmd, panel->other ? &p->difference : &p->panel, pictures, &args);
-    vkCmdDraw(commands, 3, 1, 0, 0);
+    assert(i < PANEL_PICTURES);
+    c->pictures[i] = picture;
+    return i;
 }
 
-// Pictures at their own size, byte for byte: copying is far cheaper than drawing on software devices.
-static bool is_copy(const struct ag_picture_panel *panel)
+static void place_pictures(struct composition *c, const struct ag_picture_panel *panels, uint32_t n)
 {
-    return panel->picture && !panel->other && !panel->use_alpha && panel->part.width <= 0 &&
-           panel->where.width == (int32_t)panel->width &&
-           panel->where.height == (int32_t)panel->height;
-}
-
-// Whether pictures, which never overlap, leave nothing of the target to be cleared.
-static bool covers(const struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
-{
-    uint64_t area = 0;
-    VkRect2D r;
     for (uint32_t i = 0; i < n; i++) {
-        if (panels[i].picture && clip(p, &panels[i], &r)) {
-            area += (uint64_t)r.extent.width * r.extent.height;
+        if (panels[i].other) {
+            c->pictures[0] = panels[i].picture;
+            c->pictures[1] = panels[i].other;
+        } else if (panels[i].use_alpha) {
+            c->pictures[PANEL_ALPHA - 1] = panels[i].picture;
         }
     }
-    return area == (uint64_t)p->target_width * p->target_height;
 }
 
-static void copy_panels(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
+static void set_geometry(struct composition *c, const struct ag_picture_panel *panel)
 {
-    static const VkMemoryBarrier2 nothing = { .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2 };
-    image_barrier(p, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &nothing);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct ag_picture_panel *panel = &panels[i];
-        VkRect2D r;
-        if (!is_copy(panel) || !clip(p, panel, &r)) {
-            continue;
-        }
-        uint64_t x = (uint64_t)(r.offset.x - panel->where.x);
-        uint64_t y = (uint64_t)(r.offset.y - panel->where.y);
-        VkBufferImageCopy region = {
-            .bufferOffset = 4 * (y * panel->width + x),
-            .bufferRowLength = panel->width,
-            .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
-            .imageOffset = { r.offset.x, r.offset.y, 0 },
-            .imageExtent = { r.extent.width, r.extent.height, 1 },
-        };
-        vkCmdCopyBufferToImage(ag_vk_command_buffer(p->cmd), ag_vk_buffer(panel->picture),
-                               p->image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
+    const struct ag_part all = { 0, 0, panel->width, panel->height };
+    const struct ag_part *part = panel->part.width > 0 ? &panel->part : &all;
+    struct panel_args args = c->args;
+    args.source_width = panel->width;
+    args.source_height = panel->height;
+    args.part_x = (float)part->x;
+    args.part_y = (float)part->y;
+    args.scale_x = (float)part->width / (float)panel->where.width;
+    args.scale_y = (float)part->height / (float)panel->where.height;
+    assert(c->args.source_width == 0 || memcmp(&c->args, &args, sizeof(args)) == 0);
+    c->args = args;
+}
+
+static void add_panel(const struct ag_presenter *p, struct composition *c,
+                      const struct ag_picture_panel *panel)
+{
+    struct ag_rect r;
+    if (!clip(p, panel, &r)) {
+        return;
     }
-    p->copied = true;
+    assert(c->n < PANEL_MAX);
+    uint32_t i = c->n++, shows = PANEL_PLAIN;
+    if (panel->picture) {
+        set_geometry(c, panel);
+        shows = panel->other       ? PANEL_DIFFERENCE
+                : panel->use_alpha ? PANEL_ALPHA : picture_index(c, panel->picture);
+    }
+    c->args.corner[i] = point(panel->where.x, panel->where.y);
+    c->args.begin[i] = point(r.x, r.y);
+    c->args.end[i] = point(r.x + r.width, r.y + r.height);
+    c->args.shows[i] = shows;
+    c->args.background[i] = panel->background;
+    c->width = AG_MAX(c->width, r.width);
+    c->height = AG_MAX(c->height, r.height);
+}
+
+// The ground stays as it is while no panel moves.
+static void update_ground(struct ag_presenter *p, const struct composition *c)
+{
+    memcpy(p->ground.begin, c->args.begin, sizeof(p->ground.begin));
+    memcpy(p->ground.end, c->args.end, sizeof(p->ground.end));
+    if (memcmp(&p->ground, &p->shown, sizeof(p->ground)) != 0) {
+        copy_ground(p);
+        ag_cmd_barrier(p->cmd);
+        p->shown = p->ground;
+    }
+}
+
+static void dispatch(struct ag_presenter *p, struct composition *c,
+                     struct ag_kernel *const *kernels, uint32_t first, uint32_t n)
+{
+    struct ag_binding bindings[1 + PANEL_PICTURES] = { { p->frame } };
+    for (uint32_t i = 0; i < PANEL_PICTURES; i++) {
+        bindings[1 + i].buffer = c->pictures[i] ? c->pictures[i] : p->frame; // not read
+    }
+    c->args.first = first;
+    uint32_t strips = AG_DIV_UP((uint32_t)c->width, p->columns), rows = (uint32_t)c->height;
+    bool down = p->columns > 1;
+    ag_dispatch(p->cmd, kernels[c->args.source_width % 4 == 0], bindings,
+                kernels == p->panels ? 1 + PANEL_PICTURES : 3, &c->args, sizeof(c->args),
+                AG_DIV_UP(down ? rows : strips, p->group_width),
+                AG_DIV_UP(down ? strips : rows, p->group_height), n);
 }
 
 void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
 {
-    ag_cmd_stage_begin(p->cmd, stage(p));
-    bool copy = p->params.capture && !p->copied && !p->rendering && covers(p, panels, n);
-    if (copy) {
-        copy_panels(p, panels, n);
-    }
-    begin_rendering(p);
-    for (uint32_t i = 0; i < n; i++) {
-        if (!copy || !is_copy(&panels[i])) {
-            draw_panel(p, &panels[i]);
+    assert(p->cmd && !p->drawn);
+    struct composition c = { .args = { .frame_width = p->target_width, .swap = is_bgra(p) } };
+    place_pictures(&c, panels, n);
+    uint32_t n_pictures = 0;
+    for (int differences = 0; differences < 2; differences++) {
+        for (uint32_t i = 0; i < n; i++) {
+            if ((panels[i].other != NULL) == differences) {
+                add_panel(p, &c, &panels[i]);
+            }
         }
+        n_pictures = differences ? n_pictures : c.n;
     }
+    ag_cmd_stage_begin(p->cmd, stage(p));
+    update_ground(p, &c);
+    if (n_pictures > 0) {
+        dispatch(p, &c, p->panels, 0, n_pictures);
+    }
+    if (n_pictures > 0 && c.n > n_pictures) {
+        ag_cmd_barrier(p->cmd); // both write the frame
+    }
+    if (c.n > n_pictures) {
+        dispatch(p, &c, p->difference, n_pictures, c.n - n_pictures);
+    }
+    p->drawn = true;
     ag_cmd_stage_end(p->cmd);
 }
 
-static void end_rendering(struct ag_presenter *p)
+// From what was done last to the image to what comes next.
+struct use {
+    VkImageLayout layout;
+    VkPipelineStageFlags2 stages;
+    VkAccessFlags2 access;
+};
+
+static const struct use unused = { VK_IMAGE_LAYOUT_UNDEFINED, VK_PIPELINE_STAGE_2_COPY_BIT, 0 };
+static const struct use copied_to = { VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+                                      VK_PIPELINE_STAGE_2_COPY_BIT,
+                                      VK_ACCESS_2_TRANSFER_WRITE_BIT };
+static const struct use copied_from = { VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
+                                        VK_PIPELINE_STAGE_2_COPY_BIT,
+                                        VK_ACCESS_2_TRANSFER_READ_BIT };
+static const struct use drawn_on = { VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+                                     VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+                                     VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT |
+                                         VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT };
+static const struct use presented = { VK_IMAGE_LAYOUT_PRESENT_SRC_KHR, VK_PIPELINE_STAGE_2_NONE,
+                                      VK_ACCESS_2_NONE };
+
+static void image_barrier(struct ag_presenter *p, const struct use *from, const struct use *to)
 {
-    begin_rendering(p); // nothing was drawn
-    vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
-    // The next frame's kernels write the pictures that were read here.
-    VkMemoryBarrier2 reads = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_FRAGMENT_SHADER_BIT,
-        .dstStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
-                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+    VkImageMemoryBarrier2 image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
+        .srcStageMask = from->stages,
+        .srcAccessMask = from->access,
+        .dstStageMask = to->stages,
+        .dstAccessMask = to->access,
+        .oldLayout = from->layout,
+        .newLayout = to->layout,
+        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .image = p->image,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
     };
-    image_barrier(p, VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-                  is_window(p) ? VK_IMAGE_LAYOUT_PRESENT_SRC_KHR
-                               : VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                  &reads);
+    VkMemoryBarrier2 frame = { // that is copied
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
+                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+        .dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT,
+    };
+    VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .memoryBarrierCount = from == &unused,
+        .pMemoryBarriers = &frame,
+        .imageMemoryBarrierCount = 1,
+        .pImageMemoryBarriers = &image,
+    };
+    vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
+}
+
+static void copy_to_image(struct ag_presenter *p)
+{
+    if (p->in_image) {
+        return;
+    }
+    p->in_image = true;
+    ag_cmd_stage_begin(p->cmd, stage(p));
+    image_barrier(p, &unused, &copied_to);
+    VkBufferImageCopy region = {
+        .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .imageExtent = { p->target_width, p->target_height, 1 },
+    };
+    vkCmdCopyBufferToImage(ag_vk_command_buffer(p->cmd), ag_vk_buffer(p->frame), p->image,
+                           VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
+    ag_cmd_stage_end(p->cmd);
+}
+
+void ag_presenter_overlay(struct ag_presenter *p)
+{
+    assert(p->drawn && !p->rendering);
+    copy_to_image(p);
+    ag_cmd_stage_begin(p->cmd, AG_STAGE_HUD);
+    image_barrier(p, &copied_to, &drawn_on);
+    p->rendering = true;
+    VkRenderingAttachmentInfo color = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
+        .imageView = p->view,
+        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+        .loadOp = VK_ATTACHMENT_LOAD_OP_LOAD,
+        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
+    };
+    VkRenderingInfo rendering = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
+        .renderArea.extent = { p->target_width, p->target_height },
+        .layerCount = 1,
+        .colorAttachmentCount = 1,
+        .pColorAttachments = &color,
+    };
+    vkCmdBeginRendering(ag_vk_command_buffer(p->cmd), &rendering);
+}
+
+// Into the image, unless only a copy of the frame is wanted and the frame is all there is.
+static void finish(struct ag_presenter *p)
+{
+    if (!p->drawn) {
+        ag_presenter_draw(p, NULL, 0);
+    }
+    if (p->rendering) {
+        vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
+        ag_cmd_stage_end(p->cmd);
+    } else if (!p->params.capture) {
+        copy_to_image(p);
+    }
+    if (p->in_image) {
+        image_barrier(p, p->rendering ? &drawn_on : &copied_to,
+                      is_window(p) ? &presented : &copied_from);
+    }
 }
 
 uint64_t ag_presenter_end_into(struct ag_presenter *p, const struct ag_buffer *to,
                                struct ag_error *err)
 {
-    assert(!is_window(p) && to->size >= (uint64_t)p->target_width * p->target_height * 4);
-    end_rendering(p);
+    assert(!is_window(p) && to->size >= p->frame->size);
+    finish(p);
     ag_cmd_stage_begin(p->cmd, stage(p));
     ag_offscreen_copy(p, p->cmd, to);
     ag_cmd_stage_end(p->cmd);
@@ -394,7 +476,7 @@ uint64_t ag_presenter_end_into(struct ag_presenter *p, const struct ag_buffer *t
 
 uint64_t ag_presenter_end(struct ag_presenter *p, struct ag_error *err)
 {
-    end_rendering(p);
+    finish(p);
     struct ag_cmd *cmd = p->cmd;
     p->cmd = NULL;
     uint64_t value = ag_cmd_submit(cmd, err);

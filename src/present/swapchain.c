@@ -173,7 +173,11 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
                                                 VkExtent2D extent, struct ag_error *err)
 {
     struct ag_gpu *gpu = p->gpu;
-    p->copyable = caps->supportedUsageFlags & VK_IMAGE_USAGE_TRANSFER_DST_BIT;
+    if (!(caps->supportedUsageFlags & VK_IMAGE_USAGE_TRANSFER_DST_BIT)) {
+        ag_fail(err, AG_ERR_DEVICE, "the window's images cannot be copied to on '%s': run with "
+                "--headless or another --gpu", gpu->info.name);
+        return AG_PRESENTER_ERROR;
+    }
     VkSurfaceFormatKHR format = { 0 };
     if (!choose_format(p, &format, err)) {
         return AG_PRESENTER_ERROR;
@@ -187,8 +191,7 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
         .imageColorSpace = format.colorSpace,
         .imageExtent = extent,
         .imageArrayLayers = 1,
-        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT |
-                      (p->copyable ? VK_IMAGE_USAGE_TRANSFER_DST_BIT : 0),
+        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT,
         .preTransform = caps->currentTransform,
         .compositeAlpha = caps->supportedCompositeAlpha & VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
                               ? VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
@@ -301,8 +304,7 @@ enum ag_presenter_state ag_swapchain_acquire(struct ag_presenter *p, struct ag_e
 
 void ag_swapchain_attach(struct ag_presenter *p)
 {
-    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot],
-                   VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT | VK_PIPELINE_STAGE_2_COPY_BIT);
+    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot], VK_PIPELINE_STAGE_2_COPY_BIT);
     ag_vk_cmd_signal(p->cmd, p->presentable[p->image_index],
                      VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT);
 }

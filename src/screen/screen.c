@@ -351,28 +351,25 @@ bool ag_screen_wants_draw(const struct ag_screen *s, const struct ag_screen_fram
            refresh_due(s, frame->input.now_ns) || ag_hud_wants_draw(s->hud, &frame->input);
 }
 
-// The right side of a wipe, and the line between it and the left one, which is there already.
+// A wipe's left side is the last of the panels; here are the line and the right side.
 static uint32_t add_wipe(const struct ag_screen *s, const struct ag_pictures *pictures,
                          struct ag_picture_panel *panels, uint32_t n)
 {
     struct ag_picture_panel *left = &panels[n - 1], right = *left;
     const struct ag_rect *r = &right.where;
     int32_t at = (int32_t)lround(s->divider * r->width);
-    int32_t line = AG_MAX(r->width / 640, 1) * 2;
-    if (at < r->width && pictures->frame_id) {
-        right.picture = pictures->output;
-        right.only = (struct ag_rect){ r->x + at, r->y, r->width - at, r->height };
-        if (at > 0) {
-            left->only = (struct ag_rect){ r->x, r->y, at, r->height };
-            panels[n++] = right;
-        } else {
-            *left = right;
-        }
+    int32_t width = AG_MIN(AG_MAX(r->width / 640, 1) * 2, r->width);
+    int32_t line = AG_CLAMP(at - width / 2, 0, r->width - width), end = line + width;
+    right.picture = pictures->frame_id ? pictures->output : NULL;
+    right.only = (struct ag_rect){ r->x + end, r->y, r->width - end, r->height };
+    left->only = (struct ag_rect){ r->x, r->y, line, r->height };
+    n -= line == 0; // nothing of it is left
+    if (end < r->width) {
+        panels[n++] = right;
     }
     panels[n++] = (struct ag_picture_panel){
         .where = *r,
-        .only = { r->x + AG_CLAMP(at - line / 2, 0, AG_MAX(r->width - line, 0)), r->y, line,
-                  r->height },
+        .only = { r->x + line, r->y, width, r->height },
         .background = DIVIDER_COLOR,
     };
     return n;
@@ -423,21 +420,26 @@ static bool draw_all(struct ag_screen *s, struct ag_presenter *presenter,
     struct ag_pictures pictures = ag_pipeline_pictures(frame->pipeline);
     int64_t start = ag_now_ns();
     s->shape = shape_of(&pictures);
-    uint64_t image;
+    struct ag_backdrop backdrop;
     if (refresh_due(s, frame->input.now_ns)) {
         refresh(s, frame);
     }
     ag_hud_layout(s->hud, target->width, target->height, &s->shape, s->layout, &s->view);
-    if (!ag_hud_backdrop(s->hud, target, &s->view, &frame->input, actions, &image, err)) {
+    if (!ag_hud_backdrop(s->hud, target, &s->view, &frame->input, actions, &backdrop,
+                         err)) {
         return false;
     }
     int64_t prepared = ag_now_ns();
-    if (image) {
-        ag_presenter_backdrop(presenter, image);
-    }
+    ag_presenter_backdrop(presenter, &backdrop);
     draw_panels(s, presenter, &s->view, &pictures, false);
+    bool overlay = ag_hud_has_overlay(s->hud);
+    if (overlay) {
+        ag_presenter_overlay(presenter);
+    }
     int64_t drawn = ag_now_ns();
-    ag_hud_draw(s->hud, target);
+    if (overlay) {
+        ag_hud_draw(s->hud, target);
+    }
     cost->hud_ns += prepared - start + ag_now_ns() - drawn;
     cost->present_ns += drawn - prepared;
     return true;
