@@ -37,6 +37,12 @@ struct ag_presenter {
     uint32_t target_width, target_height;
     struct ag_ground ground;
     bool drawn, in_image, rendering; // `frame` is done, is in the image, which is drawn on
+    struct {
+        const struct ag_buffer *picture;
+        VkBufferImageCopy region;
+    } direct[PANEL_MAX];           // pictures that go into the image without being drawn
+    uint32_t n_direct;
+    bool covered;                  // by those, all of it
 
     // Offscreen: one image of its own.
     VmaAllocation allocation;

@@ -48,9 +48,9 @@ static void destroy_kernels(struct ag_presenter *p)
 bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *err)
 {
     destroy_kernels(p);
-    p->columns = software ? 16 : 1;
+    p->columns = software ? 32 : 1;
     p->group_width = software ? 8 : 32;
-    p->group_height = software ? 4 : 8;
+    p->group_height = software ? 2 : 8;
     bool ok = true;
     for (uint32_t aligned = 0; aligned < 2 && ok; aligned++) {
         struct ag_kernel_params params = {
@@ -165,7 +165,8 @@ enum ag_presenter_state ag_presenter_begin(struct ag_presenter *p, uint64_t fram
         ag_swapchain_attach(p);
     }
     p->ground = (struct ag_ground){ .color = background, .made = 1 };
-    p->drawn = p->in_image = p->rendering = false;
+    p->drawn = p->in_image = p->rendering = p->covered = false;
+    p->n_direct = 0;
     *out = (struct ag_target){
         .cmd = p->cmd,
         .width = p->target_width,
@@ -319,10 +320,44 @@ static void dispatch(struct ag_presenter *p, struct composition *c,
                 AG_DIV_UP(down ? strips : rows, p->group_height), n);
 }
 
-void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *panels, uint32_t n)
+// Pictures taken home at their own size go byte for byte, as copies: that is cheaper. Takes those
+// out of the list, returns how many are left.
+static uint32_t take_direct(struct ag_presenter *p, const struct ag_picture_panel *panels,
+                            uint32_t n, struct ag_picture_panel *left)
 {
-    assert(p->cmd && !p->drawn);
+    uint64_t area = 0;
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ag_picture_panel *panel = &panels[i];
+        struct ag_rect r;
+        bool direct = p->params.capture && panel->picture && !panel->other && !panel->use_alpha &&
+                      panel->part.width <= 0 && panel->where.width == (int32_t)panel->width &&
+                      panel->where.height == (int32_t)panel->height && clip(p, panel, &r);
+        if (!direct) {
+            left[n_left++] = *panel;
+            continue;
+        }
+        uint64_t x = (uint64_t)(r.x - panel->where.x), y = (uint64_t)(r.y - panel->where.y);
+        p->direct[p->n_direct].picture = panel->picture;
+        p->direct[p->n_direct++].region = (VkBufferImageCopy){
+            .bufferOffset = 4 * (y * panel->width + x),
+            .bufferRowLength = panel->width,
+            .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+            .imageOffset = { r.x, r.y, 0 },
+            .imageExtent = { (uint32_t)r.width, (uint32_t)r.height, 1 },
+        };
+        area += (uint64_t)r.width * (uint32_t)r.height;
+    }
+    p->covered = area == (uint64_t)p->target_width * p->target_height; // panels do not overlap
+    return n_left;
+}
+
+void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *all, uint32_t n)
+{
+    assert(p->cmd && !p->drawn && n <= PANEL_MAX);
     struct composition c = { .args = { .frame_width = p->target_width, .swap = is_bgra(p) } };
+    struct ag_picture_panel panels[PANEL_MAX];
+    n = take_direct(p, all, n, panels);
     place_pictures(&c, panels, n);
     uint32_t n_pictures = 0;
     for (int differences = 0; differences < 2; differences++) {
@@ -334,7 +369,9 @@ void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *pa
         n_pictures = differences ? n_pictures : c.n;
     }
     ag_cmd_stage_begin(p->cmd, stage(p));
-    update_ground(p, &c);
+    if (!p->covered) {
+        update_ground(p, &c);
+    }
     if (n_pictures > 0) {
         dispatch(p, &c, p->panels, 0, n_pictures);
     }
@@ -409,13 +446,23 @@ static void copy_to_image(struct ag_presenter *p)
     }
     p->in_image = true;
     ag_cmd_stage_begin(p->cmd, stage(p));
+    VkCommandBuffer commands = ag_vk_command_buffer(p->cmd);
     image_barrier(p, &unused, &copied_to);
-    VkBufferImageCopy region = {
+    VkBufferImageCopy whole = {
         .imageSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
         .imageExtent = { p->target_width, p->target_height, 1 },
     };
-    vkCmdCopyBufferToImage(ag_vk_command_buffer(p->cmd), ag_vk_buffer(p->frame), p->image,
-                           VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &region);
+    if (!p->covered) {
+        vkCmdCopyBufferToImage(commands, ag_vk_buffer(p->frame), p->image,
+                               VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &whole);
+    }
+    if (!p->covered && p->n_direct > 0) {
+        image_barrier(p, &copied_to, &copied_to);
+    }
+    for (uint32_t i = 0; i < p->n_direct; i++) {
+        vkCmdCopyBufferToImage(commands, ag_vk_buffer(p->direct[i].picture), p->image,
+                               VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &p->direct[i].region);
+    }
     ag_cmd_stage_end(p->cmd);
 }
 
@@ -452,7 +499,7 @@ static void finish(struct ag_presenter *p)
     if (p->rendering) {
         vkCmdEndRendering(ag_vk_command_buffer(p->cmd));
         ag_cmd_stage_end(p->cmd);
-    } else if (!p->params.capture) {
+    } else if (!p->params.capture || p->n_direct > 0) {
         copy_to_image(p);
     }
     if (p->in_image) {
