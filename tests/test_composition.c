@@ -383,6 +383,23 @@ static void keyframe_interval(void **state)
     close_run(&r);
 }
 
+// Of frames in between there is none, and what is measured is the same.
+static void psnr_interval(void **state)
+{
+    struct run every, some;
+    open_run(&every, *state, "--source synthetic-noise --force-mask random-30%");
+    open_run(&some, *state, "--source synthetic-noise --force-mask random-30% --psnr-interval 3");
+    for (int i = 0; i < 10; i++) {
+        struct ag_frame_report a = compose(&every), b = compose(&some);
+        assert_true(a.has_psnr);
+        assert_int_equal(b.has_psnr, i % 3 == 0);
+        assert_true(!b.has_psnr || a.psnr_db == b.psnr_db);
+        assert_int_equal(b.has_model_psnr, a.has_model_psnr && i % 3 == 0);
+    }
+    close_run(&every);
+    close_run(&some);
+}
+
 // Alternating values, history rewind (12.3): two writers once took turns at the panels. Here one
 // frame is composed once: the history changes only inside the plan, sequence and frame id rise by
 // one, and there is one report a frame.
@@ -533,6 +550,7 @@ int main(void)
         cmocka_unit_test(no_frame_no_sample),
         cmocka_unit_test(no_pulse_of_ours),
         cmocka_unit_test(keyframe_interval),
+        cmocka_unit_test(psnr_interval),
         cmocka_unit_test(one_writer_of_the_history),
         cmocka_unit_test(display_does_not_steer_the_model),
         cmocka_unit_test(nothing_is_made_anew),

@@ -79,6 +79,7 @@ struct ag_config {
     int layout;                  // enum ag_view_layout
     int hud;                     // enum ag_hud_page
     bool psnr;
+    int psnr_interval;           // every so many frames
     double ema_alpha, ui_scale;
     // device
     const char *gpu;

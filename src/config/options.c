@@ -76,7 +76,8 @@ static const struct option options[] = {
     { "present-mode", CHOICE, AT(present_mode), "NAME", "fifo", .choices = "fifo mailbox immediate", .help = "how frames reach the display" },
     { "layout", CHOICE, AT(layout), "NAME", "panels", .choices = "panels input mask output difference grid wipe", .help = "pictures side by side, one of them, where input and output differ, all four, or input and output on both sides of a divider" },
     { "hud", CHOICE, AT(hud), "PAGE", "compact", .choices = "off compact stages gaze", .help = "HUD page at start" },
-    { "psnr", SWITCH, AT(psnr), .initial = "yes", .help = "measure the PSNR of every frame" },
+    { "psnr", SWITCH, AT(psnr), .initial = "yes", .help = "measure the PSNR" },
+    { "psnr-interval", INTEGER, AT(psnr_interval), "N", "1", 1, 1000000, .help = "of every Nth frame" },
     { "ema-alpha", NUMBER, AT(ema_alpha), "X", "0.15", 0, 1, .help = "weight of the newest sample in moving averages" },
     { "ui-scale", NUMBER, AT(ui_scale), "X", "0", 0, 8, .help = "size of HUD text, 0 = the display's scale" },
 

@@ -272,6 +272,12 @@ static bool keyframe_due(struct ag_pipeline *p)
     return key;
 }
 
+// Of the frame being composed.
+static bool measures_psnr(const struct ag_pipeline *p)
+{
+    return p->live.psnr && p->composed % (uint64_t)p->config.psnr_interval == 0;
+}
+
 static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_frame *frame,
                          int64_t taken_ns)
 {
@@ -287,8 +293,8 @@ static void begin_report(struct ag_pipeline *p, struct slot *s, const struct ag_
         .warmup = p->composed < (uint64_t)p->config.warmup_frames,
         .mask_source = mask_name(p),
         .layout = p->layout,
-        .has_psnr = p->live.psnr,
-        .has_model_psnr = p->live.psnr && p->inferable,
+        .has_psnr = measures_psnr(p),
+        .has_model_psnr = measures_psnr(p) && p->inferable,
         .latency_ns = -taken_ns,
     };
     s->report.cpu_ns[AG_STAGE_SOURCE] = frame->source_ns;
@@ -339,7 +345,7 @@ static void record_plan(struct ag_pipeline *p, struct ag_cmd *cmd, const struct 
 
 static uint32_t sparse_below(const struct ag_pipeline *p)
 {
-    double share = p->live.psnr ? p->crossover.psnr : p->crossover.no_psnr;
+    double share = measures_psnr(p) ? p->crossover.psnr : p->crossover.no_psnr;
     return (uint32_t)(share * p->width * p->height);
 }
 
@@ -350,7 +356,7 @@ struct ag_compose_style pipeline_style(const struct ag_pipeline *p)
         .output = p->live.output,
         .palette = p->live.palette,
         .blend_alpha = p->live.blend_alpha,
-        .psnr = p->live.psnr,
+        .psnr = measures_psnr(p),
         .dispatch = (enum ag_dispatch)p->live.dispatch,
     };
 }
@@ -379,7 +385,7 @@ static bool record_compose(struct ag_pipeline *p, struct ag_cmd **cmd, struct sl
     }
     if (p->inferable) {
         ag_canvas_record(p->painter, *cmd, plan, p->input[now], 0, p->canvas, 0,
-                         p->live.psnr ? s->stats : NULL, 256);
+                         measures_psnr(p) ? s->stats : NULL, 256);
     }
     return true;
 }
