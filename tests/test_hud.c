@@ -425,6 +425,7 @@ static void notices_fade_and_errors_stay(void **state)
     const int64_t second = 1000000000;
     ag_hud_set_page(f->hud, AG_HUD_OFF);
     uint32_t *quiet = picture(f);
+    assert_false(ag_hud_has_overlay(f->hud));
     struct ag_rect foot = f->view.status;
     uint32_t nothing = letters(f, quiet, &foot, AG_COLOR_TEXT, AG_COLOR_BACK);
     ag_free(quiet);
@@ -433,11 +434,13 @@ static void notices_fade_and_errors_stay(void **state)
     uint32_t *pixels = picture(f);
     assert_true(letters(f, pixels, &foot, AG_COLOR_TEXT, AG_COLOR_BACK) > nothing + 100);
     ag_free(pixels);
+    assert_true(ag_hud_has_overlay(f->hud));
     assert_false(ag_hud_wants_draw(f->hud, &f->input)); // nothing moves yet
     f->input.now_ns += 8 * second;
     assert_true(ag_hud_wants_draw(f->hud, &f->input)); // it has gone
     pixels = picture(f);
     assert_int_equal(letters(f, pixels, &foot, AG_COLOR_TEXT, AG_COLOR_BACK), nothing);
+    assert_false(ag_hud_has_overlay(f->hud));
     ag_free(pixels);
     f->input.now_ns += second;
     assert_false(ag_hud_wants_draw(f->hud, &f->input));

@@ -879,7 +879,13 @@ bool ag_hud_backdrop(struct ag_hud *hud, const struct ag_target *target, const s
 
 bool ag_hud_has_overlay(const struct ag_hud *hud)
 {
-    return hud->help || hud->notice.since_ns || hud->error.since_ns;
+    struct ag_ui_draw d;
+    for (uint32_t i = 0; ag_ui_next_draw(hud->ui, i, &d); i++) {
+        if (d.on_top && d.n_indices > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void ag_hud_draw(struct ag_hud *hud, const struct ag_target *target)
