@@ -87,6 +87,27 @@ static void keyframes_and_warmup(void **state)
     ag_stats_destroy(&s);
 }
 
+// A HUD that is drawn now and then is not the dearest stage of every frame.
+static void hud_is_drawn_now_and_then(void **state)
+{
+    (void)state;
+    struct ag_stats *s = ag_stats_create(&(struct ag_stats_params){ .ema_alpha = 0.15 });
+    for (uint64_t i = 0; i < 40; i++) {
+        struct ag_frame_report r = frame(i, 30);
+        r.gpu_ns[AG_STAGE_PRESENT] = 100000;
+        r.gpu_ns[AG_STAGE_HUD] = i == 7 ? 900000 : 0;
+        ag_stats_add(s, &r);
+    }
+    struct ag_stats_snapshot snap;
+    ag_stats_snapshot(s, &snap);
+    const struct ag_series_stats *hud = &snap.timing.stage[AG_STAGE_HUD][AG_CLOCK_GPU];
+    assert_int_equal(hud->samples, 40);
+    assert_true(hud->p95 == 0);
+    assert_true(fabs(hud->max - 0.9) < 1e-9);
+    assert_int_equal(snap.timing.dominant_stage, AG_STAGE_PRESENT);
+    ag_stats_destroy(&s);
+}
+
 static void costs(void **state)
 {
     (void)state;
@@ -282,6 +303,7 @@ int main(void)
         cmocka_unit_test(crossover),
         cmocka_unit_test(infinite_samples), cmocka_unit_test(ema),
         cmocka_unit_test(keyframes_and_warmup), cmocka_unit_test(costs),
+        cmocka_unit_test(hud_is_drawn_now_and_then),
         cmocka_unit_test(trace_rows), cmocka_unit_test(unwritable),
         cmocka_unit_test(accounted_share), cmocka_unit_test(summary_groups),
     };

@@ -82,7 +82,9 @@ static void add_times(struct ag_stats *s, const struct ag_frame_report *r)
         if (r->cpu_ns[i] > 0) {
             ag_timing_add(s->timing, i, AG_CLOCK_CPU, r->cpu_ns[i]);
         }
-        if (r->gpu_ns[i] > 0) {
+        // The HUD is drawn a few times a second; other frames of a window get it for nothing.
+        bool kept = i == AG_STAGE_HUD && r->gpu_ns[AG_STAGE_PRESENT] > 0;
+        if (r->gpu_ns[i] > 0 || kept) {
             ag_timing_add(s->timing, i, AG_CLOCK_GPU, r->gpu_ns[i]);
         }
     }
