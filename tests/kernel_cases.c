@@ -396,8 +396,9 @@ static struct decode_state *prepare_state(struct bed *b)
     uint32_t keys = state->position - state->first + b->rows;
     uint32_t most = b->k->phase == GPU_PREFILL && b->k->size.real ? s->prefill_splits
                                                                   : s->max_splits;
-    state->splits = AG_CLAMP(AG_DIV_UP(keys, s->attn_keys), 1u, most);
-    state->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, state->splits), s->attn_keys);
+    uint32_t tile = s->attn_keys[b->k->phase];
+    state->splits = AG_CLAMP(AG_DIV_UP(keys, tile), 1u, most);
+    state->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, state->splits), tile);
     uint32_t *active = content(b, RES_ACTIVE);
     active[0] = b->stream;
     struct decoder_args args = { .last = b->k->phase == GPU_LAST };
@@ -755,8 +756,9 @@ static void prepare_select(struct bed *b)
     s->rows = c->round;
     s->rope_first = s->base - c->round;
     uint32_t keys = s->position - s->first + c->round;
-    s->splits = AG_CLAMP(AG_DIV_UP(keys, b->s.attn_keys), 1u, b->s.max_splits);
-    s->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, s->splits), b->s.attn_keys);
+    uint32_t tile = b->s.attn_keys[GPU_ROUND];
+    s->splits = AG_CLAMP(AG_DIV_UP(keys, tile), 1u, b->s.max_splits);
+    s->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, s->splits), tile);
     uint32_t *next = (uint32_t *)expected(b, RES_ROUNDS) + DECODE_ROUND_WORDS;
     for (uint32_t op = 0; op < DECODE_OPS; op++) {
         bool split = op == DECODE_ATTENTION || op == DECODE_LAST_ATTENTION;

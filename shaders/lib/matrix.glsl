@@ -10,6 +10,7 @@
 //     mma_weights(at)             B: a tile of weight[]
 //     mma_add(a, b, sum)          sum + a b
 //     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart
+//     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`, `tile_sums`
 // (float) and, for MMA_WEIGHTS, `weight`.
 #ifdef EMULATED
@@ -87,6 +88,15 @@ void mma_put(mma_sum c, uint at, uint stride)
     }
 }
 
+mma_sum mma_divide(mma_sum c, uint at, uint stride)
+{
+    uint lane = gl_LocalInvocationIndex % 32u;
+    for (uint j = 0u; j < 8u; j++) {
+        c.v[j] /= tile_sums[at + lane / 2u * stride + lane % 2u * 8u + j];
+    }
+    return c;
+}
+
 #else
 
 #define mma_a fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
@@ -141,6 +151,13 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 void mma_put(mma_sum c, uint at, uint stride)
 {
     coopMatStoreNV(c, tile_sums, at, stride, false);
+}
+
+mma_sum mma_divide(mma_sum c, uint at, uint stride)
+{
+    mma_sum by;
+    coopMatLoadNV(by, tile_sums, at, stride, false);
+    return c / by;
 }
 
 #endif

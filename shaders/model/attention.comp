@@ -22,6 +22,47 @@ layout(std430, set = 0, binding = 5) writeonly buffer sum_block { vec4 sum_out[]
 // [streams][rows][H][MAX_SPLITS] largest score, sum of weights
 layout(std430, set = 0, binding = 6) writeonly buffer weight_block { vec2 weight_out[]; };
 
+const float MASKED = -3.0e38; // no score is that low
+
+uint stream, head, row0, n_rows, piece;
+uint ring_first; // slot of the oldest key
+uint key_begin;
+uint key_end;    // keys of this piece that exist and that the tile's last row may see
+uint visible0;   // keys that the tile's row 0 sees; row r sees r more
+
+// Finds out what this workgroup does; false: nothing.
+bool choose_piece()
+{
+    stream = current_stream();
+    head = gl_WorkGroupID.x;
+    uint rows = current_rows(stream);
+    decode_state s = states[stream];
+    uint tiles = a.last != 0u ? 1u : (MAX_ROWS + ATTN_ROWS - 1u) / ATTN_ROWS;
+    tiles = a.round > 0u ? 1u : tiles;
+    piece = gl_WorkGroupID.y / tiles;
+    row0 = a.last != 0u ? max(rows, 1u) - 1u : gl_WorkGroupID.y % tiles * ATTN_ROWS;
+    if (row0 >= rows || piece >= min(s.splits, MAX_SPLITS)) {
+        return false;
+    }
+    n_rows = min(rows - row0, ATTN_ROWS);
+    ring_first = s.first % CAPACITY;
+    uint cached = s.position - s.first;
+    visible0 = min(cached, CAPACITY - rows) + row0 + 1u;
+    key_begin = piece * s.split_keys;
+    key_end = min(key_begin + s.split_keys, visible0 + n_rows - 1u);
+    return true;
+}
+
+// exp(s - largest), nothing for masked scores (a row may have seen no key yet).
+vec4 weights(vec4 s, float largest)
+{
+    return mix(exp(s - vec4(largest)), vec4(0.0), lessThanEqual(s, vec4(0.5 * MASKED)));
+}
+
+#ifdef MATRIX
+#include "lib/attention_matrix.glsl"
+#else
+
 const uint PARTS = 8u;              // threads that share a row of scores
 const uint ROW_QUADS = ATTN_ROWS / 4u;
 const uint KEY_QUADS = ATTN_KEYS / 4u; // "quad" j holds keys j, j + KEY_QUADS, ...
@@ -33,7 +74,6 @@ const uint KEY_POOL = ATTN_KEYS * KS;
 const uint SUM_POOL = KEY_GROUPS * ATTN_ROWS * HEAD4;
 const uint POOL = KEY_POOL > SUM_POOL ? KEY_POOL : SUM_POOL;
 const uint FETCHED = (ATTN_KEYS * HEAD4 + GROUP - 1u) / GROUP; // vec4 of keys an invocation
-const float MASKED = -3.0e38;       // no score is that low
 
 shared vec4 queries[ATTN_ROWS * HEAD4];
 // keys [ATTN_KEYS][KS]; at the end sums [KEY_GROUPS][rows][HEAD4]
@@ -44,11 +84,6 @@ shared float row_part[ATTN_ROWS * PARTS];
 shared float row_shrink[ATTN_ROWS];
 
 STORED4 next_keys[FETCHED], next_values[FETCHED];
-
-uint stream, head, row0, n_rows;
-uint ring_first; // slot of the oldest key
-uint key_end;   // keys of this piece that exist and that the tile's last row may see
-uint visible0;  // keys that the tile's row 0 sees; row r sees r more
 
 void load_queries()
 {
@@ -106,33 +141,12 @@ void compute_scores(uint key0)
     }
 }
 
-// exp(s - largest), nothing for masked scores (a row may have seen no key yet).
-vec4 weights(vec4 s, float largest)
-{
-    return mix(exp(s - vec4(largest)), vec4(0.0), lessThanEqual(s, vec4(0.5 * MASKED)));
-}
-
 void main()
 {
     uint t = gl_LocalInvocationIndex;
-    stream = current_stream();
-    head = gl_WorkGroupID.x;
-    uint rows = current_rows(stream);
-    decode_state s = states[stream];
-    uint tiles = a.last != 0u ? 1u : (MAX_ROWS + ATTN_ROWS - 1u) / ATTN_ROWS;
-    tiles = a.round > 0u ? 1u : tiles;
-    uint piece = gl_WorkGroupID.y / tiles;
-    row0 = a.last != 0u ? max(rows, 1u) - 1u : gl_WorkGroupID.y % tiles * ATTN_ROWS;
-    if (row0 >= rows || piece >= min(s.splits, MAX_SPLITS)) {
+    if (!choose_piece()) {
         return;
     }
-    n_rows = min(rows - row0, ATTN_ROWS);
-    ring_first = s.first % CAPACITY;
-    uint cached = s.position - s.first;
-    visible0 = min(cached, CAPACITY - rows) + row0 + 1u;
-    uint key_begin = piece * s.split_keys;
-    key_end = min(key_begin + s.split_keys, visible0 + n_rows - 1u);
-
     uint row = t / PARTS, part = t % PARTS; // role in the softmax
     uint dim = t % HEAD4, quad = t / HEAD4 % ROW_QUADS, group = t / UNITS; // role in the sum
     float largest = MASKED, weight_sum = 0.0;
@@ -212,3 +226,4 @@ void main()
         weight_out[out0 + row * HEADS * MAX_SPLITS] = vec2(largest, sum);
     }
 }
+#endif

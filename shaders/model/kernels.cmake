@@ -9,4 +9,6 @@ ag_shaders(model begin features relu select meet
   mlp_in mlp_in:f16=HALF=1 mlp_in:tensor=HALF=1,MATRIX=1 mlp_in:emulated=HALF=1,MATRIX=1,EMULATED=1
   mlp_out mlp_out:f16=HALF=1 mlp_out:tensor=HALF=1,MATRIX=1 mlp_out:emulated=HALF=1,MATRIX=1,EMULATED=1
   heads heads:f16=HALF=1 heads:tensor=HALF=1,MATRIX=1 heads:emulated=HALF=1,MATRIX=1,EMULATED=1
-  attention attention:f16=HALF=1 decode decode:f16=HALF=1)
+  attention attention:f16=HALF=1 attention:tensor=HALF=1,MATRIX=1
+  attention:emulated=HALF=1,MATRIX=1,EMULATED=1
+  decode decode:f16=HALF=1)

@@ -10,6 +10,7 @@ AG_SHADERS(model);
 
 #define MAX_POSITION (1u << 22) // M4.1: beyond, float32 angles are too coarse
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
+#define LONG_CONTEXT 1024       // tokens
 
 const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_BEGIN] = { "begin", false, false, false, 6,
@@ -25,7 +26,7 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
           RES_X, RES_TOKENS } },
     [GPU_QKV] = { "qkv", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V } },
-    [GPU_ATTENTION] = { "attention", true, false, false, 7,
+    [GPU_ATTENTION] = { "attention", true, false, true, 7,
         { RES_STATE, RES_ACTIVE, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX } },
     [GPU_ATTN_OUT] = { "attn_out", true, true, true, 6,
         { RES_STATE, RES_ACTIVE, RES_ATTN_SUMS, RES_SOFTMAX, RES_W_ATTN_OUT, RES_X } },
@@ -196,41 +197,60 @@ static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 
 // ---- attention -------------------------------------------------------------------------------
 
-static uint32_t attention_group(uint32_t rows, uint32_t head4)
+static uint32_t attention_group(const struct gpu_shape *s, enum gpu_phase phase)
 {
+    uint32_t rows = s->attn_rows[phase];
+    if (s->tensor) { // a subgroup a tile of the sums and share of the keys, about eight in all
+        uint32_t tiles = rows / 16 * AG_DIV_UP(s->c.head_dim, 16u);
+        return 32 * tiles * AG_MAX(8 / tiles, 1u);
+    }
     // 8 threads a row for the softmax, a thread a quad of rows and dims for the sum
-    return AG_ALIGN_UP(AG_MAX(64, AG_MAX(8 * rows, rows / 4 * head4)), 32u);
+    uint32_t units = rows / 4 * (gpu_pad4(s->c.head_dim) / 4);
+    return AG_ALIGN_UP(AG_MAX(64, AG_MAX(8 * rows, units)), 32u);
 }
 
-static bool attention_fits(uint32_t rows, uint32_t keys, uint32_t head4,
+// As declared in shaders/model/attention.comp and shaders/lib/attention_matrix.glsl.
+static uint32_t attention_shared_bytes(const struct gpu_shape *s, enum gpu_phase phase)
+{
+    uint32_t rows = s->attn_rows[phase], keys = s->attn_keys[phase];
+    uint32_t group = attention_group(s, phase), head4 = gpu_pad4(s->c.head_dim) / 4;
+    if (s->tensor) {
+        uint32_t tiles = AG_DIV_UP(s->c.head_dim, 16u), shares = group / 32 / (rows / 16 * tiles);
+        uint32_t sums = AG_MAX(rows * (keys + 4), shares * rows * (16 * tiles + 4));
+        return 8 * ((rows + 2 * keys) * (4 * tiles + 2) + rows * (keys / 4 + 2)) +
+               4 * (20 * rows + sums + (s->emulated ? group : 0));
+    }
+    uint32_t pool = AG_MAX(keys * (head4 + 1), group / (rows / 4 * head4) * rows * head4);
+    return 16 * (rows * head4 + pool + keys * head4 + rows * (keys / 4 + 1)) + 4 * rows * 9;
+}
+
+static bool attention_fits(const struct gpu_shape *s, enum gpu_phase phase,
                            const struct ag_gpu_info *info)
 {
-    uint32_t group = attention_group(rows, head4), groups = group / (rows / 4 * head4);
-    uint32_t pool = AG_MAX(keys * (head4 + 1), groups * rows * head4);
-    uint32_t shared = 16 * (rows * head4 + pool + keys * head4 + rows * (keys / 4 + 1)) +
-                      4 * rows * 9;
-    return group <= info->max_workgroup_invocations && shared <= info->max_shared_bytes;
+    return attention_group(s, phase) <= info->max_workgroup_invocations &&
+           attention_shared_bytes(s, phase) <= info->max_shared_bytes;
 }
 
 static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info,
                              struct ag_error *err)
 {
-    uint32_t head4 = gpu_pad4(s->c.head_dim) / 4;
-    s->attn_rows[GPU_PREFILL] = 16;
-    s->attn_rows[GPU_ROUND] = gpu_pad4(s->c.round);
-    s->attn_rows[GPU_LAST] = 4;
-    s->attn_keys = 64;
-    while (s->attn_keys > 4 &&
-           !attention_fits(s->attn_rows[GPU_ROUND], s->attn_keys, head4, info)) {
-        s->attn_keys /= 2;
-    }
-    while (s->attn_rows[GPU_PREFILL] > 4 &&
-           !attention_fits(s->attn_rows[GPU_PREFILL], s->attn_keys, head4, info)) {
-        s->attn_rows[GPU_PREFILL] /= 2;
-    }
+    // Matrix units: short contexts want many workgroups and few steps, in long ones keys should be
+    // read as seldom as possible.
+    bool is_long = s->capacity > LONG_CONTEXT;
+    uint32_t unit = s->tensor ? 16 : 4;
+    s->attn_rows[GPU_PREFILL] = s->tensor && is_long ? 64 : 16;
+    s->attn_rows[GPU_ROUND] = AG_ALIGN_UP(s->c.round, unit);
+    s->attn_rows[GPU_LAST] = unit;
     for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
-        uint32_t rows = s->attn_rows[phase];
-        if (!attention_fits(rows, s->attn_keys, head4, info)) {
+        uint32_t *rows = &s->attn_rows[phase], *keys = &s->attn_keys[phase];
+        *keys = s->tensor && !is_long ? 112 : 64;
+        while (*keys > unit && !attention_fits(s, (enum gpu_phase)phase, info)) {
+            *keys = AG_MAX(*keys / 2 / unit, 1u) * unit;
+        }
+        while (*rows > unit && phase == GPU_PREFILL && !attention_fits(s, GPU_PREFILL, info)) {
+            *rows /= 2;
+        }
+        if (!attention_fits(s, (enum gpu_phase)phase, info)) {
             return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED",
                                 "attention heads of %u with %u ids a round do not fit into the %u "
                                 "bytes of shared memory and %u invocations of a workgroup on '%s'; "
@@ -238,7 +258,7 @@ static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info
                                 info->max_shared_bytes, info->max_workgroup_invocations,
                                 info->name);
         }
-        s->group[GPU_ATTENTION][phase] = attention_group(rows, head4);
+        s->group[GPU_ATTENTION][phase] = attention_group(s, (enum gpu_phase)phase);
     }
     return true;
 }
@@ -266,8 +286,6 @@ static bool decode_fits(const struct gpu_shape *s, uint32_t group, uint32_t keys
            group >= s->head_columns && group >= s->out_columns &&
            decode_shared_bytes(s, group, keys) <= info->max_shared_bytes;
 }
-
-#define LONG_CONTEXT 1024 // tokens
 
 // More workgroups than pieces of work would only wait, more than cores must not be: they may have
 // to wait for each other.
@@ -314,7 +332,7 @@ static void choose_splits(struct gpu_shape *s, bool canvas, const struct ag_gpu_
     s->patch_splits = pieces(s, GPU_PATCH, canvas ? 2 : 1, wanted, 6);
     s->trunk_splits = pieces(s, GPU_TRUNK, 1, wanted, 9);
     s->max_splits = AG_CLAMP(wanted / s->c.heads, 1u,
-                             AG_MIN(16u, AG_DIV_UP(s->capacity, s->attn_keys)));
+                             AG_MIN(16u, AG_DIV_UP(s->capacity, s->attn_keys[GPU_PREFILL])));
     s->prefill_splits = pieces(s, GPU_ATTENTION, 1, wanted, s->max_splits);
 }
 
@@ -502,7 +520,8 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_TILE_KG] = t->kg,
         [SPEC_TILE_KC] = t->kc,
         [SPEC_ATTN_ROWS] = s->attn_rows[phase],
-        [SPEC_ATTN_KEYS] = op == GPU_DECODE ? s->decode_keys : s->attn_keys,
+        [SPEC_ATTN_KEYS] = op == GPU_DECODE ? s->decode_keys
+                             : s->attn_keys[op == GPU_SELECT ? GPU_ROUND : phase],
         [SPEC_UNITS] = s->units,
         [SPEC_OUT_COLUMNS] = s->out_columns,
         [SPEC_HEAD_COLUMNS] = s->head_columns,

@@ -49,7 +49,7 @@ struct gpu_shape {
     uint32_t max_splits;             // pieces of the keys, for which there is memory
     uint32_t prefill_splits;         // what the prefill may use of them
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
-    uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys;
+    uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys[GPU_PHASE_COUNT];
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
     uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
