@@ -21,14 +21,15 @@ static const struct kernel_size sizes[] = { KERNEL_SIZES };
 static bool exists(enum gpu_op op, enum gpu_phase phase, enum ag_precision precision,
                    const struct kernel_size *size)
 {
-    bool layer = op >= GPU_QKV && op <= GPU_MLP_OUT;
+    bool layer = op >= GPU_QKV && op <= GPU_TAIL;
     bool phase_ok = phase == GPU_PREFILL || (layer && (phase == GPU_ROUND || op != GPU_QKV));
     bool half_ok = precision == AG_PRECISION_F32 ||
                    ((size->real || strcmp(size->name, "prime") == 0) &&
                     (precision == AG_PRECISION_F16 ? gpu_kernel_info[op].has_half
                                                    : gpu_kernel_info[op].has_tensor));
     bool twin = op != GPU_BEGIN && op != GPU_DECODE && op != GPU_MEET; // see test_gpu_model
-    return twin && phase_ok && half_ok;
+    bool tail_ok = op != GPU_TAIL || precision == AG_PRECISION_TENSOR;
+    return twin && phase_ok && half_ok && tail_ok;
 }
 
 static bool nth(uint32_t *n, struct kernel_case *out)
@@ -658,6 +659,35 @@ static void prepare_mlp_out(struct bed *b)
     ag_free(in);
 }
 
+// Parts are checked by their total, in the first one; the others are expected as zeros.
+static void prepare_tail(struct bed *b)
+{
+    const struct ag_model_config *c = &b->s.c;
+    prepare_attn_out(b);
+    struct decode_state *state = (struct decode_state *)content(b, RES_STATE) + b->stream;
+    uint32_t from = first_row(b), n = b->rows - from, parts = b->s.tail_parts;
+    float *context = put_together(b, floats(b, RES_ATTN_SUMS), floats(b, RES_SOFTMAX), from, n,
+                                  state->splits);
+    float *x = dense(x_row(b, floats(b, RES_X), from, c->width), n, c->width);
+    float *mlp = ag_alloc((size_t)n * c->mlp * sizeof(float));
+    ag_ref_attn_out(c, &b->w.layer[0], context, n, x);
+    ag_ref_mlp_in(c, &b->w.layer[0], x, n, mlp);
+    ag_ref_mlp_out(c, &b->w.layer[0], mlp, n, x);
+    ag_free(b->res[RES_X].want); // x stays as it is
+    b->res[RES_X].want = NULL;
+    b->res[RES_X].loose = false;
+    float *down = expected_floats(b, RES_DOWN_SUMS);
+    uint32_t stride = gpu_pad4(c->width);
+    for (uint32_t i = 0; i < n; i++) {
+        float *row = down + ((size_t)b->stream * b->s.max_rows + from + i) * parts * stride;
+        memset(row, 0, (size_t)parts * stride * sizeof(float));
+        memcpy(row, x + (size_t)i * c->width, c->width * sizeof(float));
+    }
+    ag_free(context);
+    ag_free(x);
+    ag_free(mlp);
+}
+
 static void prepare_heads(struct bed *b)
 {
     const struct ag_model_config *c = &b->s.c;
@@ -780,6 +810,7 @@ static void prepare(struct bed *b)
         [GPU_PROJECT] = prepare_project,   [GPU_QKV] = prepare_qkv,
         [GPU_ATTENTION] = prepare_attention, [GPU_ATTN_OUT] = prepare_attn_out,
         [GPU_MLP_IN] = prepare_mlp_in,     [GPU_MLP_OUT] = prepare_mlp_out,
+        [GPU_TAIL] = prepare_tail,
         [GPU_HEADS] = prepare_heads,       [GPU_SELECT] = prepare_select,
     };
     table[b->k->op](b);
@@ -801,6 +832,9 @@ static bool make_shape(struct bed *b, struct ag_error *err)
     }
     if (!z->real) {
         b->s.patch_splits = b->s.trunk_splits = b->s.max_splits = 3;
+    }
+    if (b->k->op == GPU_TAIL && !b->s.fused) {
+        return ag_fail(err, AG_ERR_DEVICE, "the rest of a layer does not fit into one kernel");
     }
     b->stream = b->s.streams - 1;
     b->rows = b->k->phase == GPU_PREFILL ? z->rows : z->round;
@@ -943,6 +977,13 @@ static bool check_buffers(struct bed *b, struct kernel_result *out, struct ag_er
                 gather_pieces(have + i * b->s.trunk_splits * piece, b->s.trunk_splits, piece);
             }
         }
+        if (r == RES_DOWN_SUMS && b->k->op == GPU_TAIL) {
+            uint32_t parts = b->s.tail_parts, width = gpu_pad4(c->width);
+            for (uint32_t i = first_row(b); i < b->rows; i++) {
+                size_t row = (size_t)b->stream * b->s.max_rows + i;
+                gather_pieces(have + row * parts * width, parts, width);
+            }
+        }
         bool pieces = b->k->op == GPU_ATTENTION && (r == RES_ATTN_SUMS || r == RES_SOFTMAX);
         if (ok && g->loose && !pieces) {
             compare_floats(b, (enum gpu_resource)r, have, out);
@@ -973,6 +1014,9 @@ static uint64_t moved_bytes(const struct bed *b)
         double share = 1;
         if (r == RES_X || r == RES_Q || r == RES_MLP) {
             share = rows;
+        } else if (r == RES_DOWN_SUMS && b->k->op == GPU_TAIL) {
+            share = rows * b->s.max_rows * b->s.tail_parts * gpu_pad4(b->s.c.width) * 4 /
+                    (double)gpu_resource_bytes(&b->s, r);
         } else if (r == RES_ATTN_SUMS || r == RES_SOFTMAX) {
             share = rows * state->splits / b->s.max_splits;
         } else if (r == RES_K || r == RES_V) {
@@ -983,7 +1027,7 @@ static uint64_t moved_bytes(const struct bed *b)
         } else if (r == RES_FEATURES) {
             share = b->k->op == GPU_TRUNK ? 1.0 / b->s.c.trunk_depth
                                           : 2.0 / (b->s.c.trunk_depth * b->s.feature_slots);
-        } else if (r == RES_TOKENS || r == RES_HIDDEN || r == RES_PREVIOUS || r == RES_EMBED ||
+        } else if (r == RES_TOKENS || r == RES_HIDDEN || (r == RES_DOWN_SUMS && b->k->op != GPU_TAIL) || r == RES_PREVIOUS || r == RES_EMBED ||
                    r == RES_ROPE || r == RES_ROUNDS || r == RES_FORCED || r == RES_ACTIVE) {
             share = 0; // not in a normal run, or next to nothing
         }
@@ -1000,6 +1044,9 @@ static double computed_flops(const struct bed *b)
     if (op == GPU_ATTENTION) {
         double visible = b->k->size.cached + (rows > 1 ? (rows + 1) / 2 : b->rows);
         return 4 * rows * c->heads * c->head_dim * visible;
+    }
+    if (op == GPU_TAIL) {
+        return 2 * rows * c->width * (c->heads * c->head_dim + 3.0 * c->mlp);
     }
     if (!gpu_kernel_info[op].gemm) {
         return 0;
@@ -1043,7 +1090,7 @@ static bool time_kernel(struct bed *b, uint32_t repeats, struct kernel_result *o
 static void describe(const struct bed *b, struct kernel_result *out)
 {
     static const char *const phases[] = { "", " round", " last" };
-    bool layer = b->k->op >= GPU_QKV && b->k->op <= GPU_MLP_OUT;
+    bool layer = b->k->op >= GPU_QKV && b->k->op <= GPU_TAIL;
     snprintf(out->name, sizeof(out->name), "%s%s%s", gpu_kernel_info[b->k->op].name,
              layer && b->k->phase == GPU_PREFILL ? " prefill" : phases[b->k->phase],
              b->k->precision == AG_PRECISION_TENSOR ? " tensor" : b->s.half ? " f16" : "");

@@ -29,11 +29,12 @@ struct trunk_args {            // trunk.comp; relu.comp (slot[0]: where the outp
 ABI_SIZE(trunk_args, 68);
 
 // ---- decoder ---------------------------------------------------------------------------------
-struct decoder_args {          // qkv, attention, attn_out, mlp_in, mlp_out, heads, project
+struct decoder_args {          // qkv, attention, attn_out, mlp_in, mlp_out, tail, heads, project
     U32 round;                 // 0: prefill
     U32 last;                  // 1: only the last row matters (last layer)
+    U32 parts;                 // qkv, heads: 1: x lies as the partial sums that tail.comp leaves
 };
-ABI_SIZE(decoder_args, 8);
+ABI_SIZE(decoder_args, 12);
 
 struct begin_args {            // begin.comp, one workgroup
     U32 reset;                 // forget everything

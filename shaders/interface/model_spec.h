@@ -55,6 +55,10 @@
 
 #define SPEC_WINDOW 39        // rows of a piece of work
 
-#define SPEC_COUNT 40
+// the rest of a layer in one kernel (tail.comp)
+#define SPEC_TAIL_UNITS 40    // MLP units of a part, a multiple of 16
+#define SPEC_TAIL_PARTS 41
+
+#define SPEC_COUNT 42
 
 #endif

@@ -7,12 +7,12 @@
 //     mma_rows(at, stride)        A: 16 rows x 16 of depth from tile_halves[at], rows `stride` apart
 //     mma_columns(at, stride)     B: 16 columns, 16 of depth each, likewise (a transposed matrix)
 //     mma_matrix(at, stride)      B: 16 of depth, 16 columns each, likewise
-//     mma_weights(at)             B: a tile of weight[]
+//     mma_weights(at)             B: a tile of weight[]; mma_weights_2, _3: of weight_2[], weight_3[]
 //     mma_add(a, b, sum)          sum + a b
 //     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`, `tile_sums`
-// (float) and, for MMA_WEIGHTS, `weight`.
+// (float) and, for MMA_WEIGHTS, `weight`, for MMA_WEIGHTS_3 the other two.
 #ifdef EMULATED
 
 struct mma_a { uint at, stride; };
@@ -54,6 +54,16 @@ mma_b mma_weights(uint at)
     return mma_b(at, 4u, 2u);
 }
 
+mma_b mma_weights_2(uint at)
+{
+    return mma_b(at, 4u, 3u);
+}
+
+mma_b mma_weights_3(uint at)
+{
+    return mma_b(at, 4u, 4u);
+}
+
 // Invocation i of the subgroup has row i / 2, columns i % 2 * 8 ...
 mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 {
@@ -70,6 +80,12 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 #ifdef MMA_WEIGHTS
             } else if (b.kind == 2u) {
                 y = mma_four(weight[b.at + col * 4u + k4]);
+#endif
+#ifdef MMA_WEIGHTS_3
+            } else if (b.kind == 3u) {
+                y = mma_four(weight_2[b.at + col * 4u + k4]);
+            } else if (b.kind == 4u) {
+                y = mma_four(weight_3[b.at + col * 4u + k4]);
 #endif
             } else {
                 y = mma_four(tile_halves[b.at + col * b.stride + k4]);
@@ -139,6 +155,22 @@ mma_b mma_weights(uint at)
 {
     mma_b m;
     coopMatLoadNV(m, weight, at, 4u, true);
+    return m;
+}
+#endif
+
+#ifdef MMA_WEIGHTS_3
+mma_b mma_weights_2(uint at)
+{
+    mma_b m;
+    coopMatLoadNV(m, weight_2, at, 4u, true);
+    return m;
+}
+
+mma_b mma_weights_3(uint at)
+{
+    mma_b m;
+    coopMatLoadNV(m, weight_3, at, 4u, true);
     return m;
 }
 #endif

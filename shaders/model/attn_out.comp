@@ -7,43 +7,19 @@
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
 
-// [streams][rows][H][MAX_SPLITS][HEAD4]
 layout(std430, set = 0, binding = 2) readonly buffer sum_block { vec4 sums[]; };
-// [streams][rows][H][MAX_SPLITS] largest score, sum of weights
 layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softmax[]; };
+#include "lib/pieces.glsl"
+
 // [H * HEAD4][D][4]
 layout(std430, set = 0, binding = 4) readonly buffer weight_block { STORED4 weight[]; };
 layout(std430, set = 0, binding = 5) buffer x_block { float x[]; }; // [streams][rows][D4]
 
 uint row0, rows, stream, splits;
 
-// All pieces are asked for at once, whether they are there or not: one wait instead of several.
 vec4 gemm_x(uint row, uint k4)
 {
-    if (row0 + row >= rows) {
-        return vec4(0.0);
-    }
-    uint head = k4 / HEAD4, d = k4 % HEAD4;
-    uint at = ((stream * MAX_ROWS + row0 + row) * HEADS + head) * MAX_SPLITS;
-    vec4 piece[MAX_SPLITS];
-    vec2 score[MAX_SPLITS];
-    [[unroll]] for (uint s = 0u; s < MAX_SPLITS; s++) {
-        uint i = at + min(s, splits - 1u);
-        piece[s] = sums[i * HEAD4 + d];
-        score[s] = softmax[i];
-    }
-    float largest = score[0].x;
-    [[unroll]] for (uint s = 1u; s < MAX_SPLITS; s++) {
-        largest = max(largest, score[s].x);
-    }
-    vec4 sum = vec4(0.0);
-    float weight_sum = 0.0;
-    [[unroll]] for (uint s = 0u; s < MAX_SPLITS; s++) {
-        float w = s < splits ? exp(score[s].x - largest) : 0.0; // 0, too, where it saw no key
-        sum += w * piece[s];
-        weight_sum += w * score[s].y;
-    }
-    return sum / weight_sum;
+    return row0 + row < rows ? attention_at(stream, row0 + row, k4, splits) : vec4(0.0);
 }
 
 #define GEMM_COLUMNS WIDTH

@@ -17,6 +17,9 @@ layout(std430, set = 0, binding = 4) writeonly buffer out_block { float logits[]
 layout(std430, set = 0, binding = 5) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
 // TRACE: [streams][D4]
 layout(std430, set = 0, binding = 6) writeonly buffer hidden_block { vec4 hidden[]; };
+// [streams][rows][TAIL_PARTS][D4]
+layout(std430, set = 0, binding = 7) readonly buffer down_block { vec4 down[]; };
+#include "lib/tail.glsl"
 
 const uint COLUMNS = ROUND * VOCAB + ROUND;
 
@@ -24,7 +27,7 @@ uint row0, rows, stream;
 
 vec4 gemm_x(uint row, uint k4)
 {
-    return row == 0u ? x_in[(stream * MAX_ROWS + row0) * WIDTH4 + k4] : vec4(0.0);
+    return row == 0u ? layer_input(stream, row0, k4) : vec4(0.0);
 }
 
 #define GEMM_COLUMNS COLUMNS
@@ -46,8 +49,7 @@ void main()
     }
     if (TRACE != 0u && gl_WorkGroupID.x == 0u) {
         for (uint k4 = t; k4 < WIDTH4; k4 += GROUP) {
-            vec4 x = x_in[(stream * MAX_ROWS + row0) * WIDTH4 + k4];
-            hidden[stream * WIDTH4 + k4] = x * scale * norm[k4];
+            hidden[stream * WIDTH4 + k4] = layer_input(stream, row0, k4) * scale * norm[k4];
         }
     }
 }

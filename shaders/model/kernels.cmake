@@ -8,6 +8,7 @@ ag_shaders(model begin features relu select meet
   attn_out attn_out:f16=HALF=1 attn_out:tensor=HALF=1,MATRIX=1 attn_out:emulated=HALF=1,MATRIX=1,EMULATED=1
   mlp_in mlp_in:f16=HALF=1 mlp_in:tensor=HALF=1,MATRIX=1 mlp_in:emulated=HALF=1,MATRIX=1,EMULATED=1
   mlp_out mlp_out:f16=HALF=1 mlp_out:tensor=HALF=1,MATRIX=1 mlp_out:emulated=HALF=1,MATRIX=1,EMULATED=1
+  tail:tensor=HALF=1,MATRIX=1 tail:emulated=HALF=1,MATRIX=1,EMULATED=1
   heads heads:f16=HALF=1 heads:tensor=HALF=1,MATRIX=1 heads:emulated=HALF=1,MATRIX=1,EMULATED=1
   attention attention:f16=HALF=1 attention:tensor=HALF=1,MATRIX=1
   attention:emulated=HALF=1,MATRIX=1,EMULATED=1

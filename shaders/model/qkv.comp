@@ -11,7 +11,7 @@
 #include "lib/decoder.glsl"
 
 // [streams][rows][D4]
-layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; };
+layout(std430, set = 0, binding = 2) buffer x_block { vec4 x_in[]; };
 // [D4][(H + 2 KVH) * HD][4]
 layout(std430, set = 0, binding = 3) readonly buffer weight_block { STORED4 weight[]; };
 // [ROPE_ROWS][HD/2] cos, sin
@@ -21,6 +21,9 @@ layout(std430, set = 0, binding = 5) writeonly buffer q_block { vec2 q_out[]; };
 // [streams][KVH][CAPACITY][2 HEAD4]
 layout(std430, set = 0, binding = 6) writeonly buffer k_block { STORED2 k_out[]; };
 layout(std430, set = 0, binding = 7) writeonly buffer v_block { STORED2 v_out[]; };
+// [streams][rows][TAIL_PARTS][D4]
+layout(std430, set = 0, binding = 8) readonly buffer down_block { vec4 down[]; };
+#include "lib/tail.glsl"
 
 const uint Q_COLUMNS = HEADS * HEAD_DIM;
 const uint KV_COLUMNS = KV_HEADS * HEAD_DIM;
@@ -30,7 +33,14 @@ uint row0, stream, rows, position, rope_first;
 
 vec4 gemm_x(uint row, uint k4)
 {
-    return row0 + row < rows ? x_in[(stream * MAX_ROWS + row0 + row) * WIDTH4 + k4] : vec4(0.0);
+    if (row0 + row >= rows) {
+        return vec4(0.0);
+    }
+    vec4 x = layer_input(stream, row0 + row, k4);
+    if (a.parts != 0u && gl_WorkGroupID.x == 0u) { // nobody else reads x then
+        x_in[(stream * MAX_ROWS + row0 + row) * WIDTH4 + k4] = x;
+    }
+    return x;
 }
 
 #define GEMM_COLUMNS COLUMNS

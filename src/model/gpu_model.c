@@ -133,7 +133,7 @@ static bool create_buffers(struct ag_gpu_model *m, struct ag_error *err)
 // Which kernels come with tiles for decode rounds and for the last row.
 static bool has_phase(enum gpu_op op, enum gpu_phase phase)
 {
-    bool layer = op >= GPU_QKV && op <= GPU_MLP_OUT;
+    bool layer = op >= GPU_QKV && op <= GPU_TAIL;
     return phase == GPU_PREFILL || (layer && (phase == GPU_ROUND || op != GPU_QKV));
 }
 
@@ -142,7 +142,9 @@ static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
             bool unused = (op == GPU_RELU && m->shape.c.trunk_depth == 1) ||
-                          (op == GPU_DECODE && !m->resident) || op == GPU_MEET;
+                          (op == GPU_DECODE && !m->resident) || op == GPU_MEET ||
+                          (op == GPU_TAIL && !m->shape.fused) ||
+                          (op >= GPU_ATTN_OUT && op <= GPU_MLP_OUT && m->shape.fused);
             if (!has_phase((enum gpu_op)op, (enum gpu_phase)phase) || unused) {
                 continue;
             }
@@ -542,7 +544,8 @@ static void vision(struct recorder *r)
 static void run_layer(const struct recorder *r, enum gpu_op op, uint32_t arguments)
 {
     bool last = r->layer + 1 == r->m->shape.c.layers;
-    struct decoder_args args = { .round = r->round, .last = last };
+    bool parts = op == GPU_QKV && r->layer > 0 && r->m->shape.fused;
+    struct decoder_args args = { .round = r->round, .last = last, .parts = parts };
     enum gpu_phase phase = last && op != GPU_QKV ? GPU_LAST
                            : r->round == 0       ? GPU_PREFILL
                                                  : GPU_ROUND;
@@ -577,7 +580,9 @@ static void select_ids(const struct recorder *r)
     };
     for (size_t i = 0; i < AG_COUNT(next); i++) {
         uint32_t groups[3];
-        gpu_groups(s, (enum gpu_op)next[i].op, GPU_ROUND, 1, groups);
+        enum gpu_op op = s->fused && next[i].op == GPU_ATTN_OUT ? GPU_TAIL
+                                                                 : (enum gpu_op)next[i].op;
+        gpu_groups(s, op, GPU_ROUND, 1, groups);
         args.groups[next[i].argument] = groups[0];
     }
     if (r->round == 0) {
@@ -591,10 +596,15 @@ static void select_ids(const struct recorder *r)
 // One forward and one selection: x [n][D] -> ids of the round, x of the next one.
 static void forward(struct recorder *r)
 {
-    struct decoder_args args = { .round = r->round };
+    bool fused = r->m->shape.fused;
+    struct decoder_args args = { .round = r->round, .parts = fused };
     for (r->layer = 0; r->layer < r->m->shape.c.layers; r->layer++) {
         run_layer(r, GPU_QKV, DECODE_QKV);             // RMSNorm, q, k, v, RoPE; k, v -> cache
         run_layer(r, GPU_ATTENTION, DECODE_ATTENTION); // softmax(q k) v, in pieces of the keys
+        if (fused) {
+            run_layer(r, GPU_TAIL, DECODE_ATTN_OUT);   // the three below, leaves parts of x
+            continue;
+        }
         run_layer(r, GPU_ATTN_OUT, DECODE_ATTN_OUT);   // pieces together, x += W_o context
         run_layer(r, GPU_MLP_IN, DECODE_MLP_IN);       // RMSNorm, silu(gate) * up
         run_layer(r, GPU_MLP_OUT, DECODE_MLP_OUT);     // x += W_down mlp

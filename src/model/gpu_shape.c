@@ -24,8 +24,9 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_PROJECT] = { "project", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
           RES_X, RES_TOKENS } },
-    [GPU_QKV] = { "qkv", true, true, true, 8,
-        { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V } },
+    [GPU_QKV] = { "qkv", true, true, true, 9,
+        { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V,
+          RES_DOWN_SUMS } },
     [GPU_ATTENTION] = { "attention", true, false, true, 7,
         { RES_STATE, RES_ACTIVE, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX } },
     [GPU_ATTN_OUT] = { "attn_out", true, true, true, 6,
@@ -34,8 +35,12 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_MLP_IN, RES_MLP } },
     [GPU_MLP_OUT] = { "mlp_out", true, true, true, 5,
         { RES_STATE, RES_ACTIVE, RES_MLP, RES_W_MLP_OUT, RES_X } },
-    [GPU_HEADS] = { "heads", true, true, true, 7,
-        { RES_STATE, RES_ACTIVE, RES_X, RES_W_HEADS, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN } },
+    [GPU_TAIL] = { "tail", true, false, true, 9,
+        { RES_STATE, RES_ACTIVE, RES_ATTN_SUMS, RES_SOFTMAX, RES_X, RES_W_ATTN_OUT, RES_W_MLP_IN,
+          RES_W_MLP_OUT, RES_DOWN_SUMS } },
+    [GPU_HEADS] = { "heads", true, true, true, 8,
+        { RES_STATE, RES_ACTIVE, RES_X, RES_W_HEADS, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN,
+          RES_DOWN_SUMS } },
     [GPU_SELECT] = { "select", false, false, false, 11,
         { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
           RES_COUNTS, RES_FRAMES, RES_FORCED } },
@@ -263,6 +268,29 @@ static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info
     return true;
 }
 
+// ---- the rest of a layer in one kernel -------------------------------------------------------
+
+#define TAIL_ROWS 16u
+#define TAIL_UNITS 96u // four parts of 384, each as wide as the model
+
+// As declared in shaders/model/tail.comp.
+static void choose_tail(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t heads = AG_DIV_UP(gpu_depth4(s, GPU_ATTN_OUT), 4u), width = AG_DIV_UP(c->width, 16u);
+    s->tail_units = AG_MIN(TAIL_UNITS, AG_ALIGN_UP(c->mlp, 16u));
+    s->tail_parts = AG_DIV_UP(c->mlp, s->tail_units);
+    uint32_t units = s->tail_units / 16, widest = AG_MAX(width, 2 * units);
+    uint32_t group = 32 * AG_MIN(widest, 12u);
+    uint32_t shared = 8 * TAIL_ROWS * (2 * (4 * AG_MAX(heads, width) + 2) + 4 * units + 2) +
+                      4 * (TAIL_ROWS * (16 * widest + 4) + group);
+    s->fused = s->tensor && c->round <= TAIL_ROWS && group <= info->max_workgroup_invocations &&
+               shared <= info->max_shared_bytes;
+    for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
+        s->group[GPU_TAIL][phase] = group;
+    }
+}
+
 // ---- the decode kernel -----------------------------------------------------------------------
 
 // As declared in shaders/model/decode.comp and what it includes.
@@ -412,6 +440,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
         s->group[GPU_RELU][phase] = 64;
         s->group[GPU_SELECT][phase] = AG_MIN(256u, info->max_workgroup_invocations);
     }
+    choose_tail(s, info);
     choose_splits(s, canvas, info);
     choose_decode(s, info);
     return true;
@@ -456,6 +485,10 @@ void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
     case GPU_ATTENTION:
         groups[0] = c->heads;
         groups[1] = AG_DIV_UP(rows, s->attn_rows[phase]);
+        break;
+    case GPU_TAIL:
+        groups[0] = s->tail_parts;
+        groups[1] = AG_DIV_UP(rows, TAIL_ROWS);
         break;
     case GPU_HEADS:
         groups[1] = 1;
@@ -526,6 +559,8 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_OUT_COLUMNS] = s->out_columns,
         [SPEC_HEAD_COLUMNS] = s->head_columns,
         [SPEC_WINDOW] = s->window,
+        [SPEC_TAIL_UNITS] = s->tail_units,
+        [SPEC_TAIL_PARTS] = s->tail_parts,
     };
     memcpy(constants, values, sizeof(values));
 }
@@ -636,8 +671,9 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
-        return AG_MAX(n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
-                      (uint64_t)s->decode_groups * n) * 4;
+        return AG_MAX(AG_MAX(n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
+                             (uint64_t)s->decode_groups * n),
+                      s->fused ? rows * s->tail_parts * width : 0) * 4;
     case RES_LOGITS:
         return n * gpu_columns(s, GPU_HEADS) * 4;
     case RES_HIDDEN:

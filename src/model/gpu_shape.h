@@ -11,7 +11,7 @@
 
 enum gpu_op {
     GPU_BEGIN, GPU_PATCH, GPU_FEATURES, GPU_TRUNK, GPU_RELU, GPU_PROJECT,
-    GPU_QKV, GPU_ATTENTION, GPU_ATTN_OUT, GPU_MLP_IN, GPU_MLP_OUT, GPU_HEADS, GPU_SELECT,
+    GPU_QKV, GPU_ATTENTION, GPU_ATTN_OUT, GPU_MLP_IN, GPU_MLP_OUT, GPU_TAIL, GPU_HEADS, GPU_SELECT,
     GPU_DECODE, GPU_MEET,
     GPU_OP_COUNT
 };
@@ -50,6 +50,9 @@ struct gpu_shape {
     uint32_t prefill_splits;         // what the prefill may use of them
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
     uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys[GPU_PHASE_COUNT];
+    // matrix units: output projection and MLP in one kernel, if it fits; MLP units of a part, parts
+    bool fused;
+    uint32_t tail_units, tail_parts;
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
     uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
