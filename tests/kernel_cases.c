@@ -280,6 +280,54 @@ static void prepare_patch(struct bed *b)
     ag_free(sums);
 }
 
+// Features: rows of floats or halves.
+static void put_value(const struct bed *b, void *to, size_t at, float value)
+{
+    if (b->s.half) {
+        ((uint16_t *)to)[at] = ag_float_to_half(value);
+    } else {
+        ((float *)to)[at] = value;
+    }
+}
+
+static float get_value(const struct bed *b, const void *from, size_t at)
+{
+    return b->s.half ? ag_half_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
+}
+
+static void noise_values(struct bed *b, enum gpu_resource r, size_t n, uint32_t width)
+{
+    void *to = content(b, r);
+    uint32_t stride = gpu_pad4(width);
+    for (size_t i = 0; i < n * stride; i++) {
+        put_value(b, to, i, i % stride < width ? noise(b) : 0.0f);
+    }
+    b->res[r].half = b->s.half;
+}
+
+// To what is expected of a slot.
+static void put_features(struct bed *b, size_t slot, const float *from)
+{
+    const struct ag_model_config *c = &b->s.c;
+    for (size_t i = 0; i < (size_t)c->tokens * c->channels; i++) {
+        size_t row = slot * c->tokens + i / c->channels;
+        put_value(b, b->res[RES_FEATURES].want, row * gpu_pad4(c->channels) + i % c->channels,
+                  from[i]);
+    }
+}
+
+static float *features_of(struct bed *b, size_t slot)
+{
+    const struct ag_model_config *c = &b->s.c;
+    float *out = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
+    for (size_t i = 0; i < (size_t)c->tokens * c->channels; i++) {
+        size_t row = slot * c->tokens + i / c->channels;
+        out[i] = get_value(b, b->res[RES_FEATURES].have,
+                           row * gpu_pad4(c->channels) + i % c->channels);
+    }
+    return out;
+}
+
 static void prepare_features(struct bed *b)
 {
     const struct ag_model_config *c = &b->s.c;
@@ -289,7 +337,10 @@ static void prepare_features(struct bed *b)
     size_t piece = (size_t)c->tokens * gpu_pad4(c->channels);
     float *in = noise_rows(b, RES_PATCH_SUMS, (size_t)b->s.streams * IMAGE_COUNT * pieces *
                            c->tokens, c->channels);
-    float *out = expected_floats(b, RES_FEATURES);
+    // whole fours are written: pads become zero
+    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * b->s.feature_slots *
+                 c->tokens, c->channels);
+    expected_floats(b, RES_FEATURES);
     float *sum = ag_alloc(piece * sizeof(float));
     for (uint32_t i = 0; i < b->s.streams * args.n_images; i++) {
         uint32_t stream = i / args.n_images, which = i % args.n_images;
@@ -303,7 +354,7 @@ static void prepare_features(struct bed *b)
         float *features = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
         ag_ref_features(c, &b->w, patch, features);
         size_t slot = stream * c->trunk_depth * b->s.feature_slots + args.slot[which];
-        scatter(out + slot * piece, features, c->tokens, c->channels);
+        put_features(b, slot, features);
         ag_free(features);
         ag_free(patch);
     }
@@ -319,8 +370,8 @@ static void prepare_trunk(struct bed *b)
         args.slot[t] = t == 0 && c->trunk_time > 1 ? NO_SLOT : (t + 1) % slots;
     }
     set_push(b, &args, sizeof(args));
-    float *in = noise_rows(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * slots *
-                           c->tokens, c->channels);
+    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * slots * c->tokens,
+                 c->channels);
     size_t piece = (size_t)c->tokens * gpu_pad4(c->channels);
     float *out = expected_floats(b, RES_TRUNK_SUMS);
     float *sums = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
@@ -328,8 +379,7 @@ static void prepare_trunk(struct bed *b)
         float *taps[MAX_TAPS] = { 0 };
         for (uint32_t t = 0; t < c->trunk_time; t++) {
             size_t slot = (stream * c->trunk_depth + block) * slots + args.slot[t];
-            taps[t] = args.slot[t] == NO_SLOT ? NULL
-                                              : dense(in + slot * piece, c->tokens, c->channels);
+            taps[t] = args.slot[t] == NO_SLOT ? NULL : features_of(b, slot);
         }
         ag_ref_trunk(c, &b->w, block, (const float *const *)taps, sums);
         for (uint32_t p = 0; p < b->s.trunk_splits; p++) {
@@ -369,13 +419,13 @@ static void prepare_relu(struct bed *b)
     noise_rows(b, RES_TRUNK_SUMS, (size_t)b->s.streams * b->s.trunk_splits * c->tokens,
                c->channels);
     // whole vec4 are written: pads become zero
-    noise_rows(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * b->s.feature_slots *
-               c->tokens, c->channels);
-    float *out = expected_floats(b, RES_FEATURES);
+    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * b->s.feature_slots *
+                 c->tokens, c->channels);
+    expected_floats(b, RES_FEATURES);
     for (uint32_t stream = 0; stream < b->s.streams; stream++) {
         float *x = trunk_output(b, stream, 0);
         size_t slot = (stream * c->trunk_depth + 1) * b->s.feature_slots + args.slot[0];
-        scatter(out + slot * c->tokens * gpu_pad4(c->channels), x, c->tokens, c->channels);
+        put_features(b, slot, x);
         ag_free(x);
     }
 }
@@ -446,15 +496,6 @@ static size_t cache_at(const struct bed *b, uint32_t head, uint32_t token)
            gpu_pad4(s->c.head_dim);
 }
 
-static void put_cached(const struct bed *b, void *cache, size_t at, float value)
-{
-    if (b->s.half) {
-        ((uint16_t *)cache)[at] = ag_float_to_half(value);
-    } else {
-        ((float *)cache)[at] = value;
-    }
-}
-
 static void prepare_qkv(struct bed *b)
 {
     const struct ag_model_config *c = &b->s.c;
@@ -488,8 +529,8 @@ static void prepare_qkv(struct bed *b)
     for (size_t i = 0; i < n * kv_width; i++) {
         uint32_t head = (uint32_t)(i % kv_width / hd), d = (uint32_t)(i % hd);
         size_t at = cache_at(b, head, state->position + (uint32_t)(i / kv_width));
-        put_cached(b, to_k, at + pair_place(d, hd), k[i]);
-        put_cached(b, to_v, at + d, v[i]);
+        put_value(b, to_k, at + pair_place(d, hd), k[i]);
+        put_value(b, to_v, at + d, v[i]);
     }
     ag_free(in);
     ag_free(q);
@@ -542,7 +583,7 @@ static void prepare_attention(struct bed *b)
         void *cache = content(b, (enum gpu_resource)r);
         size_t stride = gpu_pad4(hd), n = b->res[r].size / (b->s.half ? 2 : 4);
         for (size_t i = 0; i < n; i++) {
-            put_cached(b, cache, i, i % stride < hd ? noise(b) : 0);
+            put_value(b, cache, i, i % stride < hd ? noise(b) : 0);
         }
     }
     expected_floats(b, RES_ATTN_SUMS);
@@ -550,11 +591,6 @@ static void prepare_attention(struct bed *b)
     uint32_t tiles = b->k->phase == GPU_LAST
                          ? 1 : AG_DIV_UP(b->s.max_rows, b->s.attn_rows[b->k->phase]);
     b->groups[1] = tiles * state->splits;
-}
-
-static float get_cached(const struct bed *b, const void *cache, size_t at)
-{
-    return b->s.half ? ag_half_to_float(((const uint16_t *)cache)[at]) : ((const float *)cache)[at];
 }
 
 static float *cache_rows(struct bed *b, enum gpu_resource r, const struct decode_state *state,
@@ -566,7 +602,7 @@ static float *cache_rows(struct bed *b, enum gpu_resource r, const struct decode
     for (size_t i = 0; i < keys * width; i++) {
         uint32_t token = state->first + (uint32_t)(i / width);
         size_t at = cache_at(b, (uint32_t)(i % width / c->head_dim), token);
-        out[i] = get_cached(b, content(b, r), at + i % c->head_dim);
+        out[i] = get_value(b, content(b, r), at + i % c->head_dim);
     }
     return out;
 }

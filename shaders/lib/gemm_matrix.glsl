@@ -1,14 +1,14 @@
 // lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup has
-// 16 rows x 16 columns of the tile and one of KG shares of the depth. Depths are cut at multiples of
-// 16. Weights lie in tiles of 16 x 16, [k/16][column/16][column%16][k%16].
+// RV x RN/4 tiles of 16 rows x 16 columns and one of KG shares of the depth; RT and CT count fours, too
+// (RT/4 x CT/4 subgroups). Depths are cut at multiples of 16. Weights lie in tiles of 16 x 16, [k/16][column/16][column%16][k%16].
 #define MMA_WEIGHTS
 const uint TM = 4u * RV * RT;
 const uint TN = CT * RN;
 const uint TQ = TM / 4u;
 const uint XS = KC + 2u;     // rows do not share banks
 const uint SUMS = TN + 4u;
-const uint COLUMN_TILES = TN / 16u;
-const uint TILES = TM / 16u * COLUMN_TILES;
+const uint ROW_TILES = RV, COLUMN_TILES = RN / 4u; // of a subgroup
+const uint WARPS = RT / 4u * (CT / 4u);
 const uint STEPS = KC / (4u * KG); // tiles of depth of a subgroup in one stage
 const uint STAGED = (TM * KC + GROUP - 1u) / GROUP;
 
@@ -51,30 +51,47 @@ float gemm_square_sum(uint row)
 void gemm_tile(uint col0, uint k_begin, uint k_end)
 {
     uint t = gl_LocalInvocationIndex, warp = mma_warp();
-    uint group = warp / TILES, row = warp % TILES / COLUMN_TILES * 16u;
-    uint col = warp % COLUMN_TILES * 16u;
+    uint group = warp / WARPS, row = warp % WARPS / (CT / 4u) * ROW_TILES * 16u;
+    uint col = warp % (CT / 4u) * COLUMN_TILES * 16u;
     const uint columns16 = (GEMM_COLUMNS + 15u) / 16u;
-    uint tile = min((col0 + col) / 16u, columns16 - 1u);
-    mma_sum acc = mma_zero();
+    mma_sum acc[ROW_TILES * COLUMN_TILES];
+    [[unroll]] for (uint i = 0u; i < ROW_TILES * COLUMN_TILES; i++) {
+        acc[i] = mma_zero();
+    }
 #ifdef GEMM_SQUARES
     float squares = 0.0;
 #endif
     for (uint k0 = k_begin; k0 < k_end; k0 += KC) {
-        mma_b w[STEPS];
+        mma_b w[STEPS * COLUMN_TILES];
         [[unroll]] for (uint s = 0u; s < STEPS; s++) {
             uint k = min(k0 + 4u * (group * STEPS + s), k_end - 1u); // behind the end: times zero
-            w[s] = mma_weights((k / 4u * columns16 + tile) * 64u);
+            [[unroll]] for (uint c = 0u; c < COLUMN_TILES; c++) {
+                uint tile = min((col0 + col) / 16u + c, columns16 - 1u);
+                w[s * COLUMN_TILES + c] = mma_weights((k / 4u * columns16 + tile) * 64u);
+            }
         }
+#ifdef GEMM_HALVES
+        uvec2 x[STAGED];
+#else
         vec4 x[STAGED];
+#endif
         [[unroll]] for (uint j = 0u; j < STAGED; j++) {
             uint i = t + j * GROUP, k = k0 + i % KC;
+#ifdef GEMM_HALVES
+            x[j] = i < TM * KC && k < k_end ? GEMM_HALVES(i / KC, k) : uvec2(0);
+#else
             x[j] = i < TM * KC && k < k_end ? gemm_x(i / KC, k) : vec4(0.0);
+#endif
         }
         barrier();
         [[unroll]] for (uint j = 0u; j < STAGED; j++) {
             uint i = t + j * GROUP;
             if (i < TM * KC) {
+#ifdef GEMM_HALVES
+                tile_halves[i / KC * XS + i % KC] = x[j];
+#else
                 tile_halves[i / KC * XS + i % KC] = half4(x[j]);
+#endif
             }
         }
         barrier();
@@ -88,10 +105,19 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
         }
 #endif
         [[unroll]] for (uint s = 0u; s < STEPS; s++) {
-            acc = mma_add(mma_rows(row * XS + 4u * (group * STEPS + s), XS), w[s], acc);
+            [[unroll]] for (uint r = 0u; r < ROW_TILES; r++) {
+                mma_a x = mma_rows((row + 16u * r) * XS + 4u * (group * STEPS + s), XS);
+                [[unroll]] for (uint c = 0u; c < COLUMN_TILES; c++) {
+                    uint i = r * COLUMN_TILES + c;
+                    acc[i] = mma_add(x, w[s * COLUMN_TILES + c], acc[i]);
+                }
+            }
         }
     }
-    mma_put(acc, (group * TM + row) * SUMS + col, SUMS);
+    [[unroll]] for (uint i = 0u; i < ROW_TILES * COLUMN_TILES; i++) {
+        uint r = row + i / COLUMN_TILES * 16u, c = col + i % COLUMN_TILES * 16u;
+        mma_put(acc[i], (group * TM + r) * SUMS + c, SUMS);
+    }
 #ifdef GEMM_SQUARES
     gemm_squares[t] = squares;
 #endif

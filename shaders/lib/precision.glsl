@@ -1,6 +1,7 @@
 // Storage of weights and of the KV cache: float32, or half precision in pairs (HALF). Arithmetic is
 // float32 either way. Packing by hand needs no 16-bit storage feature.
 #ifdef HALF
+#define LARGEST 65504.0 // what can be stored
 #define STORED4 uvec2
 vec4 loaded(uvec2 w)
 {
@@ -18,9 +19,10 @@ uvec2 stored(vec4 v)
 // The same for values that may be larger than half precision holds.
 uvec2 half4(vec4 v)
 {
-    return stored(clamp(v, vec4(-65504.0), vec4(65504.0)));
+    return stored(clamp(v, vec4(-LARGEST), vec4(LARGEST)));
 }
 #else
+#define LARGEST 3.4e38
 #define STORED4 vec4
 vec4 loaded(vec4 w)
 {

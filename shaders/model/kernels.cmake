@@ -1,6 +1,7 @@
 # The model. "f16": weights and KV cache in half precision; kernels without weights have one variant.
 # "tensor": products by matrix units, "emulated": the same without such units (lib/matrix.glsl).
-ag_shaders(model begin features relu select meet
+ag_shaders(model begin select meet
+  features features:f16=HALF=1 relu relu:f16=HALF=1
   patch patch:f16=HALF=1 patch:tensor=HALF=1,MATRIX=1 patch:emulated=HALF=1,MATRIX=1,EMULATED=1
   trunk trunk:f16=HALF=1 trunk:tensor=HALF=1,MATRIX=1 trunk:emulated=HALF=1,MATRIX=1,EMULATED=1
   project project:f16=HALF=1 project:tensor=HALF=1,MATRIX=1 project:emulated=HALF=1,MATRIX=1,EMULATED=1

@@ -5,6 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "interface/model_args.h"
 #include "lib/model.glsl"
+#include "lib/precision.glsl"
 
 layout(push_constant) uniform push_block { trunk_args a; };
 
@@ -12,7 +13,7 @@ layout(push_constant) uniform push_block { trunk_args a; };
 layout(std430, set = 0, binding = 0) readonly buffer in_block { vec4 partial[]; };
 layout(std430, set = 0, binding = 1) readonly buffer bias_block { vec4 bias[]; }; // [C4]
 // [streams][DEPTH][FEATURE_SLOTS][P][C4]
-layout(std430, set = 0, binding = 2) writeonly buffer out_block { vec4 features[]; };
+layout(std430, set = 0, binding = 2) writeonly buffer out_block { STORED4 features[]; };
 
 void main()
 {
@@ -26,5 +27,5 @@ void main()
     }
     uint block = min(a.block, DEPTH - 1u), slot = min(a.slot[0], FEATURE_SLOTS - 1u);
     uint to = ((stream * DEPTH + block) * FEATURE_SLOTS + slot) * TOKENS * CHANNELS4;
-    features[to + i] = max(sum, vec4(0.0));
+    features[to + i] = stored(min(max(sum, vec4(0.0)), vec4(LARGEST)));
 }

@@ -70,8 +70,9 @@ bool ag_gpu_model_read_past(struct ag_gpu_model *m, uint32_t stream, float *past
     const struct ag_model_config *c = &m->shape.c;
     assert(!m->canvas && stream < m->shape.streams);
     uint32_t n = c->trunk_time - 1, stride = gpu_pad4(c->channels);
-    uint64_t slot_bytes = (uint64_t)c->tokens * stride * sizeof(float);
-    float *slot = ag_alloc(slot_bytes);
+    bool half = m->shape.half;
+    uint64_t slot_bytes = (uint64_t)c->tokens * stride * (half ? 2 : sizeof(float));
+    void *slot = ag_alloc(slot_bytes);
     bool ok = true;
     for (uint32_t i = 0; i < c->trunk_depth * n && ok; i++) {
         uint32_t block = i / n, t = i % n; // t 0 is the oldest: n frames before the next one
@@ -82,8 +83,10 @@ bool ag_gpu_model_read_past(struct ag_gpu_model *m, uint32_t stream, float *past
                             err);
         for (uint32_t k = 0; k < c->channels * c->tokens && ok; k++) {
             uint32_t channel = k / c->tokens, cell = k % c->tokens;
+            size_t from = (size_t)cell * stride + channel;
+            float value = half ? ag_half_to_float(((uint16_t *)slot)[from]) : ((float *)slot)[from];
             past[(((size_t)block * c->channels + channel) * n + t) * c->tokens + cell] =
-                known ? slot[(size_t)cell * stride + channel] : 0.0f;
+                known ? value : 0.0f;
         }
     }
     ag_free(slot);

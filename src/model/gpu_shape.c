@@ -17,10 +17,11 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
         { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS, RES_SYNC } },
     [GPU_PATCH] = { "patch", true, true, true, 5,
         { RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_W_PATCH, RES_PATCH_SUMS } },
-    [GPU_FEATURES] = { "features", false, false, false, 3,
+    [GPU_FEATURES] = { "features", true, false, false, 3,
         { RES_PATCH_SUMS, RES_PATCH_NORM, RES_FEATURES } },
     [GPU_TRUNK] = { "trunk", true, true, true, 3, { RES_FEATURES, RES_W_TRUNK, RES_TRUNK_SUMS } },
-    [GPU_RELU] = { "relu", false, false, false, 3, { RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_FEATURES } },
+    [GPU_RELU] = { "relu", true, false, false, 3,
+        { RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_FEATURES } },
     [GPU_PROJECT] = { "project", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
           RES_X, RES_TOKENS } },
@@ -128,7 +129,7 @@ static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct
 // The same for matrix units (shaders/lib/gemm_matrix.glsl): kc stays a multiple of 4 * kg.
 static uint32_t matrix_group(const struct gpu_tile *t)
 {
-    return 32 * t->kg * (4 * t->rv * t->rt / 16) * (t->ct * t->rn / 16);
+    return 32 * t->kg * (t->rt / 4) * (t->ct / 4);
 }
 
 static uint32_t matrix_shared_bytes(const struct gpu_tile *t)
@@ -651,7 +652,7 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_PATCH_SUMS:
         return n * IMAGE_COUNT * s->patch_splits * c->tokens * channels * 4;
     case RES_FEATURES:
-        return n * c->trunk_depth * s->feature_slots * c->tokens * channels * 4;
+        return n * c->trunk_depth * s->feature_slots * c->tokens * channels * (s->half ? 2 : 4);
     case RES_TRUNK_SUMS:
         return n * s->trunk_splits * c->tokens * channels * 4;
     case RES_TOKENS:
