@@ -155,7 +155,7 @@ static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *i
     // rows / 4, columns / 4, shares of the depth, depth in vec4
     static const struct gpu_tile tiles[GPU_OP_COUNT] = {
         [GPU_PATCH] = { 4, 1, 16, 4, .kg = 2, .kc = 64 },
-        [GPU_TRUNK] = { 8, 1, 8, 4, .kg = 2, .kc = 72 },
+        [GPU_TRUNK] = { 4, 2, 12, 8, .kg = 2, .kc = 72 },
         [GPU_PROJECT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
         [GPU_QKV] = { 4, 1, 16, 4, .kg = 2, .kc = 48 },
         [GPU_ATTN_OUT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
