@@ -1050,9 +1050,10 @@ static uint64_t moved_bytes(const struct bed *b)
         double share = 1;
         if (r == RES_X || r == RES_Q || r == RES_MLP) {
             share = rows;
-        } else if (r == RES_DOWN_SUMS && b->k->op == GPU_TAIL) {
-            share = rows * b->s.max_rows * b->s.tail_parts * gpu_pad4(b->s.c.width) * 4 /
-                    (double)gpu_resource_bytes(&b->s, r);
+        } else if (r == RES_DOWN_SUMS) {
+            double row = (double)b->s.tail_parts * gpu_pad4(b->s.c.width) * 4;
+            share = b->k->op == GPU_TAIL ? rows * b->s.max_rows * row /
+                                               (double)gpu_resource_bytes(&b->s, r) : 0;
         } else if (r == RES_ATTN_SUMS || r == RES_SOFTMAX) {
             share = rows * state->splits / b->s.max_splits;
         } else if (r == RES_K || r == RES_V) {
@@ -1063,7 +1064,7 @@ static uint64_t moved_bytes(const struct bed *b)
         } else if (r == RES_FEATURES) {
             share = b->k->op == GPU_TRUNK ? 1.0 / b->s.c.trunk_depth
                                           : 2.0 / (b->s.c.trunk_depth * b->s.feature_slots);
-        } else if (r == RES_TOKENS || r == RES_HIDDEN || (r == RES_DOWN_SUMS && b->k->op != GPU_TAIL) || r == RES_PREVIOUS || r == RES_EMBED ||
+        } else if (r == RES_TOKENS || r == RES_HIDDEN || r == RES_PREVIOUS || r == RES_EMBED ||
                    r == RES_ROPE || r == RES_ROUNDS || r == RES_FORCED || r == RES_ACTIVE) {
             share = 0; // not in a normal run, or next to nothing
         }

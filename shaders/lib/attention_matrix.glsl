@@ -1,6 +1,6 @@
 // attention.comp by matrix units: scores are products of rows of queries and keys, sums products of
-// rows of weights and values, 16 x 16 x 16 at a time (lib/matrix.glsl). Keys and values stay halves;
-// queries and softmax weights are rounded to halves, all sums are float32.
+// rows of weights and values, 16 x 16 x 16 at a time (lib/matrix.glsl). Keys and values stay as they
+// lie; queries and softmax weights are rounded to halves, all sums are float32.
 //
 // A subgroup has one tile of the sums, 16 rows x 16 dims, over a share of the keys, for good; tiles
 // of scores are dealt out. While one tile of keys is put to use, the next ones are on their way.

@@ -1,6 +1,7 @@
-// lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup has
-// RV x RN/4 tiles of 16 rows x 16 columns and one of KG shares of the depth; RT and CT count fours, too
-// (RT/4 x CT/4 subgroups). Depths are cut at multiples of 16. Weights lie in tiles of 16 x 16, [k/16][column/16][column%16][k%16].
+// lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup
+// has RV x RN/4 tiles of 16 rows x 16 columns and one of KG shares of the depth; there are RT/4 x
+// CT/4 x KG subgroups. Depths are cut at multiples of 16. Weights lie in tiles of 16 x 16,
+// [k/16][column/16][column%16][k%16].
 #define MMA_WEIGHTS
 const uint TM = 4u * RV * RT;
 const uint TN = CT * RN;
@@ -30,7 +31,8 @@ vec4 gemm_sum(uint q, uint col)
     vec4 sum = vec4(0.0);
     [[unroll]] for (uint g = 0u; g < KG; g++) {
         uint at = (g * TM + 4u * q) * SUMS + col;
-        sum += vec4(tile_sums[at], tile_sums[at + SUMS], tile_sums[at + 2u * SUMS], tile_sums[at + 3u * SUMS]);
+        sum += vec4(tile_sums[at], tile_sums[at + SUMS], tile_sums[at + 2u * SUMS],
+                    tile_sums[at + 3u * SUMS]);
     }
     return sum;
 }

@@ -1,7 +1,7 @@
-// What is left of a layer behind its attention, by matrix units, for 16 rows and a part of the MLP's
-// units: pieces of attention together, o_proj, residual; RMSNorm, gate and up, SiLU, down. Every part
-// makes the output projection again: that is cheaper than a dispatch. Leaves partial sums of the
-// layer's output, of which the first has the residual; who reads them adds them.
+// What is left of a layer behind its attention, by matrix units, for 16 rows and a part of the
+// MLP's units: pieces of attention together, o_proj, residual; RMSNorm, gate and up, SiLU, down.
+// Every part makes the output projection again: that is cheaper than a dispatch. Leaves partial sums
+// of the layer's output, of which the first has the residual; who reads them adds them.
 // Workgroups: parts, row tiles, streams. a.last: the last row only.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -54,8 +54,9 @@ uint row0, rows, stream, splits;
 
 mma_b ahead[FETCHED];
 
-// One product: `depth` tiles from tile_halves[at] on, `columns` tiles of the weights. FETCH asks for
-// the first weights, PRODUCT leaves sums in tile_sums. TILE(c, k): the tile of column and depth.
+// One product: `depth` tiles from tile_halves[at] on, `columns` tiles of the weights; TILE(c, k) is
+// the tile of column and depth. FETCH asks for a subgroup's first weights, PRODUCT leaves sums in
+// tile_sums.
 #define FETCH(load, depth, columns, TILE)                                                          \
     [[unroll]] for (uint k = 0u; k < FETCHED; k++) {                                               \
         ahead[k] = load(TILE(min(warp, (columns) - 1u), min(k, (depth) - 1u)) * 64u);              \

@@ -138,7 +138,8 @@ static uint32_t matrix_shared_bytes(const struct gpu_tile *t)
     return 8 * rows * (t->kc + 2) + 4 * (t->kg * rows * (columns + 4) + matrix_group(t) + rows);
 }
 
-static struct gpu_tile fit_matrix(struct gpu_tile t, uint32_t depth4, const struct ag_gpu_info *info)
+static struct gpu_tile fit_matrix(struct gpu_tile t, uint32_t depth4,
+                                  const struct ag_gpu_info *info)
 {
     while (t.kg > 1 && (4 * t.kg > depth4 || matrix_group(&t) > info->max_workgroup_invocations)) {
         t.kg /= 2;
@@ -152,7 +153,8 @@ static struct gpu_tile fit_matrix(struct gpu_tile t, uint32_t depth4, const stru
 
 static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
-    // rows / 4, columns / 4, shares of the depth, depth in vec4
+    // Subgroups along the rows x 4, tiles of one; the same for columns (tiles x 4); shares of the
+    // depth; depth of a stage in vec4. Measured on an H100 with open-gaze.
     static const struct gpu_tile tiles[GPU_OP_COUNT] = {
         [GPU_PATCH] = { 4, 1, 16, 4, .kg = 2, .kc = 64 },
         [GPU_TRUNK] = { 4, 2, 12, 8, .kg = 2, .kc = 72 },
