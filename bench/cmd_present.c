@@ -11,7 +11,7 @@
 
 #define WIDTH 1280u
 #define HEIGHT 720u
-#define MAX_TAPS 8           // as footprint.glsl
+#define MAX_ROWS 8           // as footprint.glsl
 
 static const struct shape {
     uint32_t width, height;
@@ -108,7 +108,7 @@ struct taps {
     float first, step, head, tail;
 };
 
-static struct taps footprint(float begin, float scale, uint32_t limit)
+static struct taps footprint(float begin, float scale, uint32_t limit, uint32_t most)
 {
     struct taps t = { 1, fminf(begin + 0.5f * scale, (float)limit - 0.5f), 1, 1, 1 };
     if (scale <= 1) {
@@ -118,9 +118,9 @@ static struct taps footprint(float begin, float scale, uint32_t limit)
     float last = fminf(ceilf(end - 0.001f), (float)limit) - 1;
     t = (struct taps){ (uint32_t)(last - first) + 1, first + 0.5f, 1,
                        fminf(first + 1, end) - begin, end - fmaxf(last, begin) };
-    if (t.n > MAX_TAPS) {
-        float step = scale / MAX_TAPS;
-        t = (struct taps){ MAX_TAPS, begin + 0.5f * step, step, 1, 1 };
+    if (t.n > most) { // so many evenly spread ones
+        float step = scale / (float)most;
+        t = (struct taps){ most, begin + 0.5f * step, step, 1, 1 };
     }
     return t;
 }
@@ -166,8 +166,8 @@ static void expected(const struct present *b, const struct ag_picture_panel *p, 
     const struct ag_part *part = p->part.width > 0 ? &p->part : &all;
     float sx = (float)part->width / (float)p->where.width;
     float sy = (float)part->height / (float)p->where.height;
-    struct taps tx = footprint((float)part->x + (float)x * sx, sx, p->width);
-    struct taps ty = footprint((float)part->y + (float)y * sy, sy, p->height);
+    struct taps tx = footprint((float)part->x + (float)x * sx, sx, p->width, UINT32_MAX);
+    struct taps ty = footprint((float)part->y + (float)y * sy, sy, p->height, MAX_ROWS);
     const uint8_t *picture = NULL, *other = NULL;
     for (int i = 0; i < 3; i++) {
         picture = b->picture[i] == p->picture ? b->host[i] : picture;

@@ -29,7 +29,7 @@ span footprint(float begin, float scale, int limit)
 vec4 weights(span s, int at)
 {
     vec4 left = float(at) + vec4(0.0, 1.0, 2.0, 3.0);
-    return clamp(min(left + 1.0, s.end) - max(left, s.begin), 0.0, 1.0);
+    return max(min(left + 1.0, s.end) - max(left, s.begin), 0.0);
 }
 
 // Beyond this many rows only so many evenly spread ones are read.

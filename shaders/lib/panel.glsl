@@ -54,6 +54,8 @@ span strip_span(strip s)
     return footprint(s.begin + float(s.x - s.left) * s.scale, s.scale, s.width);
 }
 
+const int NONE = -8; // columns of fours that no pixel touches
+
 // The four pixels from column `x` (a multiple of 4) of the row that begins at `row` on. Both names
 // are of one buffer.
 #define LOAD_FOUR(fours, singles, s, row, x)                                                       \

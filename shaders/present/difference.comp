@@ -34,13 +34,13 @@ void main()
     if (!find_strip(args.first + gl_WorkGroupID.z, s)) {
         return;
     }
-    vec4 four = vec4(0.0); // rows of the four `known`
-    for (int known = -1; s.x < s.end; s.x++, s.at++) {
+    vec4 four = vec4(0.0); // rows of the four from column `known` on
+    for (int known = NONE; s.x < s.end; s.x++, s.at++) {
         span c = strip_span(s);
-        float sum = 0.0;
-        [[dont_unroll]] for (int x = c.first & ~3; x <= c.last; x += 4) {
-            four = x == known ? four : vec4(0.0);
-            [[dont_unroll]] for (int j = x == known ? s.r.n : 0; j < s.r.n; j++) {
+        float sum = dot(weights(c, known), four);
+        [[dont_unroll]] for (int x = max(c.first & ~3, known + 4); x <= c.last; x += 4) {
+            four = vec4(0.0);
+            [[dont_unroll]] for (int j = 0; j < s.r.n; j++) {
                 int row = row_position(s.r, j) * s.width;
                 four += row_weight(s.r, j) * largest(LOAD_FOUR(fours_a, a, s, row, x),
                                                      LOAD_FOUR(fours_b, b, s, row, x));
@@ -48,7 +48,7 @@ void main()
             known = x;
             sum += dot(weights(c, x), four);
         }
-        sum /= (c.end - c.begin) * s.r.total;
+        sum *= 1.0 / ((c.end - c.begin) * s.r.total);
         frame[s.at] = pack(s, 255.0 * heat(sum / WHITE));
     }
 }

@@ -27,20 +27,20 @@ mat4 transparent(uvec4 pixels)
 // The mean of the pixels under each pixel of a strip. The picture is an argument that no function
 // can have.
 #define DRAW(fours, singles, channels)                                                             \
-    mat4 four = mat4(0.0); /* rows of the four `known` */                                          \
-    for (int known = -1; s.x < s.end; s.x++, s.at++) {                                             \
+    mat4 four = mat4(0.0); /* rows of the four from column `known` on */                           \
+    for (int known = NONE; s.x < s.end; s.x++, s.at++) {                                           \
         span c = strip_span(s);                                                                    \
-        vec4 sum = vec4(0.0);                                                                      \
-        [[dont_unroll]] for (int x = c.first & ~3; x <= c.last; x += 4) {                          \
-            four = x == known ? four : mat4(0.0);                                                  \
-            [[dont_unroll]] for (int j = x == known ? s.r.n : 0; j < s.r.n; j++) {                 \
+        vec4 sum = weights(c, known) * four;                                                       \
+        [[dont_unroll]] for (int x = max(c.first & ~3, known + 4); x <= c.last; x += 4) {          \
+            four = mat4(0.0);                                                                      \
+            [[dont_unroll]] for (int j = 0; j < s.r.n; j++) {                                      \
                 int row = row_position(s.r, j) * s.width;                                          \
                 four += row_weight(s.r, j) * channels(LOAD_FOUR(fours, singles, s, row, x));       \
             }                                                                                      \
             known = x;                                                                             \
             sum += weights(c, x) * four;                                                           \
         }                                                                                          \
-        sum /= (c.end - c.begin) * s.r.total;                                                      \
+        sum *= 1.0 / ((c.end - c.begin) * s.r.total);                                              \
         frame[s.at] = pack(s, sum.rgb + sum.a * background);                                       \
     }
 
