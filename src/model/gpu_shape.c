@@ -176,24 +176,38 @@ static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *i
     }
 }
 
-// Measured on an H200 with open-gaze. Vision: 28x32, so that 196 cells make seven tiles without
-// waste. Prefill: 16x32, enough workgroups for 196 rows. Decode rounds: all rows, few columns.
+// Measured with open-gaze. An H200: vision 28x32, so that 196 cells make seven tiles without waste;
+// prefill 16x32, enough workgroups for 196 rows; decode rounds all rows, few columns. A software
+// device runs an invocation in a lane of a vector and pays for loads, barriers and workgroups, not
+// for registers: tiles as large as compile in good time, no sums shared between invocations.
 static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
-    static const struct gpu_tile vision = { 7, 1, 8, 4, .kg = 4, .kc = 8 };
-    static const struct gpu_tile prefill = { 4, 1, 8, 4, .kg = 8, .kc = 16 };
-    static const struct gpu_tile heads = { 1, 1, 32, 1, .kg = 8, .kc = 48 };
-    static const struct gpu_tile row = { 1, 1, 8, 1, .kg = 16, .kc = 48 };
-    struct gpu_tile round = row;
-    round.rt = AG_DIV_UP(s->c.round, 4u);
+    enum { VISION, PREFILL, HEADS, ROW, COUNT };
+    static const struct gpu_tile hardware[COUNT] = {
+        [VISION] = { 7, 1, 8, 4, .kg = 4, .kc = 8 },
+        [PREFILL] = { 4, 1, 8, 4, .kg = 8, .kc = 16 },
+        [HEADS] = { 1, 1, 32, 1, .kg = 8, .kc = 48 },
+        [ROW] = { 1, 1, 8, 1, .kg = 16, .kc = 48 },
+    };
+    static const struct gpu_tile software[COUNT] = {
+        [VISION] = { 1, 4, 8, 8, .kg = 1, .kc = 1 },
+        [PREFILL] = { 1, 4, 16, 8, .kg = 1, .kc = 1 },
+        [HEADS] = { 1, 1, 16, 4, .kg = 1, .kc = 1 },
+        [ROW] = { 1, 1, 16, 4, .kg = 1, .kc = 1 },
+    };
+    const struct gpu_tile *tiles = info->software ? software : hardware;
+    struct gpu_tile round = tiles[ROW];
+    uint32_t quads = AG_DIV_UP(s->c.round, 4u);
+    round.rt = AG_DIV_UP(quads, info->software ? 4u : 1u);
+    round.rv = AG_DIV_UP(quads, round.rt);
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         if (!gpu_kernel_info[op].gemm) {
             continue;
         }
         bool wide = op == GPU_PATCH || op == GPU_TRUNK;
-        const struct gpu_tile *want[] = { wide ? &vision : &prefill, &round, &row };
+        const struct gpu_tile *want[] = { &tiles[wide ? VISION : PREFILL], &round, &tiles[ROW] };
         if (op == GPU_HEADS) {
-            want[GPU_PREFILL] = want[GPU_ROUND] = want[GPU_LAST] = &heads;
+            want[GPU_PREFILL] = want[GPU_ROUND] = want[GPU_LAST] = &tiles[HEADS];
         }
         for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
             struct gpu_tile t = fit_tile(*want[phase], gpu_depth4(s, (enum gpu_op)op), info);
