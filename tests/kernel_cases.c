@@ -39,7 +39,7 @@ static bool nth(uint32_t *n, struct kernel_case *out)
             for (int precision = 0; precision < 3; precision++) {
                 for (size_t s = 0; s < AG_COUNT(sizes); s++) {
                     *out = (struct kernel_case){ sizes[s], (enum gpu_op)op, (enum gpu_phase)phase,
-                                                 (enum ag_precision)precision };
+                                                 (enum ag_precision)precision, false };
                     if (exists(out->op, out->phase, out->precision, &sizes[s]) && (*n)-- == 0) {
                         return true;
                     }
@@ -863,7 +863,11 @@ static bool make_shape(struct bed *b, struct ag_error *err)
         .trace = true,
     };
     params.stream.horizon = AG_DIV_UP(z->cached + z->rows, c.tokens + c.cells);
-    if (!gpu_shape_init(&b->s, &c, &params, ag_gpu_get_info(b->gpu), err)) {
+    struct ag_gpu_info info = *ag_gpu_get_info(b->gpu);
+    if (b->k->plain) {
+        info.subgroup_size = 1; // no lanes to share
+    }
+    if (!gpu_shape_init(&b->s, &c, &params, &info, err)) {
         return false;
     }
     if (!z->real) {

@@ -3,23 +3,33 @@
 
 #include "kernel_cases.h"
 
+// On a software device the kernels of hardware are checked, too.
+static bool has_plain(const struct ag_gpu *gpu, const struct kernel_case *k)
+{
+    return ag_gpu_get_info(gpu)->software && k->precision != AG_PRECISION_TENSOR &&
+           gpu_kernel_info[k->op].has_tensor;
+}
+
 static void run_cases(bool real)
 {
     struct ag_gpu *gpu = test_gpu_open();
     uint32_t wrong = 0, n = 0;
     for (uint32_t i = 0; i < kernel_case_count(); i++) {
         struct kernel_case k = kernel_case_at(i);
-        struct kernel_result result;
-        struct ag_error err = { 0 };
         if (k.size.real != real) {
             continue;
         }
-        TEST_OK(kernel_case_run(gpu, &k, 0, &result, &err), err);
-        n++;
-        if (!result.ok) {
-            wrong++;
-            print_error("%s, size %s (%s): %s\n", result.name, k.size.name, result.shape,
-                        result.text);
+        for (int plain = 0; plain <= has_plain(gpu, &k); plain++) {
+            struct kernel_result result;
+            struct ag_error err = { 0 };
+            k.plain = plain != 0;
+            TEST_OK(kernel_case_run(gpu, &k, 0, &result, &err), err);
+            n++;
+            if (!result.ok) {
+                wrong++;
+                print_error("%s%s, size %s (%s): %s\n", result.name, plain ? ", plain" : "",
+                            k.size.name, result.shape, result.text);
+            }
         }
     }
     assert_true(n > 20);

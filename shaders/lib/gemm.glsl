@@ -5,7 +5,8 @@
 // and takes the result with gemm_sum() in an epilogue of its own. Inputs are staged in shared
 // memory, weights come straight from their buffer, where they lie as [k/4][column][4], so that
 // neighbouring threads read neighbouring words. What the next KC of depth need is fetched while the
-// present ones are multiplied. MATRIX: by matrix units instead, lib/gemm_matrix.glsl.
+// present ones are multiplied. MATRIX: by matrix units instead, lib/gemm_matrix.glsl;
+// LANES: for software devices, lib/gemm_lanes.glsl.
 //
 // Thread (kg, rt, ct) sums the k4 of group kg for rows rt + RT*(0..4*RV-1) and columns
 // ct + CT*(0..RN-1); the KG partial sums are added in a fixed order, so results are reproducible.
@@ -28,6 +29,8 @@ uint gemm_share(uint depth4, uint pieces)
 
 #ifdef MATRIX
 #include "lib/gemm_matrix.glsl"
+#elif defined(LANES)
+#include "lib/gemm_lanes.glsl"
 #else
 
 const uint TM = 4u * RV * RT;

@@ -6,6 +6,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_NV_cooperative_matrix : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#elif defined(LANES)
+#extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #include "interface/model_spec.h"
 

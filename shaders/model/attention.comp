@@ -61,6 +61,8 @@ vec4 weights(vec4 s, float largest)
 
 #ifdef MATRIX
 #include "lib/attention_matrix.glsl"
+#elif defined(LANES)
+#include "lib/attention_lanes.glsl"
 #else
 
 const uint PARTS = 8u;              // threads that share a row of scores

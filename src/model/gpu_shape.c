@@ -123,6 +123,9 @@ static struct gpu_tile fit_tile(struct gpu_tile t, uint32_t depth4, const struct
             t.kc = t.kg;
         }
     }
+    while (gemm_shared_bytes(&t) > info->max_shared_bytes && t.rn > 1) {
+        t.rn /= 2;
+    }
     return t;
 }
 
@@ -177,9 +180,9 @@ static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *i
 }
 
 // Measured with open-gaze. An H200: vision 28x32, so that 196 cells make seven tiles without waste;
-// prefill 16x32, enough workgroups for 196 rows; decode rounds all rows, few columns. A software
-// device runs an invocation in a lane of a vector and pays for loads, barriers and workgroups, not
-// for registers: tiles as large as compile in good time, no sums shared between invocations.
+// prefill 16x32, enough workgroups for 196 rows; decode rounds all rows, few columns. By lanes, on
+// lavapipe: large tiles, which cost loads and not registers, 96 columns, of which all widths are
+// multiples.
 static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
     enum { VISION, PREFILL, HEADS, ROW, COUNT };
@@ -189,16 +192,16 @@ static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
         [HEADS] = { 1, 1, 32, 1, .kg = 8, .kc = 48 },
         [ROW] = { 1, 1, 8, 1, .kg = 16, .kc = 48 },
     };
-    static const struct gpu_tile software[COUNT] = {
-        [VISION] = { 1, 4, 8, 8, .kg = 1, .kc = 1 },
-        [PREFILL] = { 1, 4, 16, 8, .kg = 1, .kc = 1 },
+    static const struct gpu_tile lanes[COUNT] = { // RT 1, KG 1, KC unused: gemm_lanes.glsl
+        [VISION] = { 1, 7, 16, 6, .kg = 1, .kc = 1 },
+        [PREFILL] = { 1, 4, 16, 6, .kg = 1, .kc = 1 },
         [HEADS] = { 1, 1, 16, 4, .kg = 1, .kc = 1 },
-        [ROW] = { 1, 1, 16, 4, .kg = 1, .kc = 1 },
+        [ROW] = { 1, 1, 16, 6, .kg = 1, .kc = 1 },
     };
-    const struct gpu_tile *tiles = info->software ? software : hardware;
+    const struct gpu_tile *tiles = s->lanes ? lanes : hardware;
     struct gpu_tile round = tiles[ROW];
     uint32_t quads = AG_DIV_UP(s->c.round, 4u);
-    round.rt = AG_DIV_UP(quads, info->software ? 4u : 1u);
+    round.rt = AG_DIV_UP(quads, s->lanes ? 4u : 1u);
     round.rv = AG_DIV_UP(quads, round.rt);
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         if (!gpu_kernel_info[op].gemm) {
@@ -222,6 +225,9 @@ static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
 static uint32_t attention_group(const struct gpu_shape *s, enum gpu_phase phase)
 {
     uint32_t rows = s->attn_rows[phase];
+    if (s->lanes) { // two rows an invocation, whole vectors
+        return AG_ALIGN_UP(AG_DIV_UP(rows, 2u), 8u);
+    }
     if (s->tensor) { // a subgroup a tile of the sums and share of the keys, about eight in all
         uint32_t tiles = rows / 16 * AG_DIV_UP(s->c.head_dim, 16u);
         return 32 * tiles * AG_MAX(8 / tiles, 1u);
@@ -236,6 +242,9 @@ static uint32_t attention_shared_bytes(const struct gpu_shape *s, enum gpu_phase
 {
     uint32_t rows = s->attn_rows[phase], keys = s->attn_keys[phase];
     uint32_t group = attention_group(s, phase), head4 = gpu_pad4(s->c.head_dim) / 4;
+    if (s->lanes) {
+        return 0;
+    }
     if (s->tensor) {
         uint32_t tiles = AG_DIV_UP(s->c.head_dim, 16u), shares = group / 32 / (rows / 16 * tiles);
         uint32_t sums = AG_MAX(rows * (keys + 4), shares * rows * (16 * tiles + 4));
@@ -259,7 +268,7 @@ static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info
     // Matrix units: short contexts want many workgroups and few steps, in long ones keys should be
     // read as seldom as possible.
     bool is_long = s->capacity > LONG_CONTEXT;
-    uint32_t unit = s->tensor ? 16 : 4;
+    uint32_t unit = s->tensor ? 16 : s->lanes ? 8 : 4;
     s->attn_rows[GPU_PREFILL] = s->tensor && is_long ? 64 : 16;
     s->attn_rows[GPU_ROUND] = AG_ALIGN_UP(s->c.round, unit);
     s->attn_rows[GPU_LAST] = unit;
@@ -418,6 +427,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     s->half = params->precision != AG_PRECISION_F32;
     s->tensor = params->precision == AG_PRECISION_TENSOR;
     s->emulated = s->tensor && !info->cooperative_matrix;
+    s->lanes = !s->tensor && info->software && info->subgroup_size >= 8;
     s->trace = params->trace;
     s->slide = !canvas && p->policy == AG_STREAM_SLIDE;
     s->streams = params->streams ? params->streams : 1;
@@ -589,10 +599,12 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
     char name[32];
     gpu_constants(s, op, phase, constants);
     const struct gpu_kernel_info *info = &gpu_kernel_info[op];
-    bool matrix = s->tensor && info->has_tensor;
-    snprintf(name, sizeof(name), "%s%s", info->name,
-             matrix && s->emulated ? ".emulated" : matrix ? ".tensor"
-             : s->half && info->has_half ? ".f16" : "");
+    bool matrix = s->tensor && info->has_tensor, half = s->half && info->has_half;
+    const char *variant = matrix ? s->emulated ? ".emulated" : ".tensor" : half ? ".f16" : "";
+    if (s->lanes && info->has_tensor) {
+        variant = half ? ".lanes16" : ".lanes";
+    }
+    snprintf(name, sizeof(name), "%s%s", info->name, variant);
     struct ag_kernel_params params = {
         .library = &ag_shaders_model,
         .name = name,

@@ -40,6 +40,7 @@ struct gpu_shape {
     struct ag_model_config c;
     bool half, trace, slide;
     bool tensor, emulated;     // products by matrix units (half, too), or as if by them
+    bool lanes;                // a software device: products and attention by lanes of a vector
     uint32_t streams;
     uint32_t max_budget, max_rounds; // slots a frame, forwards a frame
     uint32_t horizon;                // frames
@@ -64,7 +65,7 @@ struct gpu_kernel_info {
     const char *name;          // of the shader
     bool has_half;             // comes as "name.f16", too
     bool gemm;                 // has a tile
-    bool has_tensor;           // comes as "name.tensor" and "name.emulated", too
+    bool has_tensor;           // comes as "name.tensor", "name.emulated", "name.lanes", too
     uint32_t n;
     uint8_t resource[GPU_MAX_RESOURCES];
 };
