@@ -228,7 +228,8 @@ static int run_lanes(struct job *j, const char *filter, struct ag_error *err)
            "= as many tiles one after another / this\n", info->name, info->driver,
            info->driver_info,
            info->software ? " (SOFTWARE device: times say nothing about hardware)" : "",
-           j->model->name, j->precision == AG_PRECISION_F16 ? "f16" : "f32");
+           j->model->name, j->precision == AG_PRECISION_TENSOR ? "tensor"
+           : j->precision == AG_PRECISION_F16 ? "f16" : "f32");
     printf("%-6s %5s %6s %8s %8s %8s %8s %8s %8s %7s %7s %6s %8s  %s\n", "lane", "tiles", "batch",
            "vision", "prefill", "decode", "frame", "p95", "a tile", "x one", "tokens", "rounds",
            "MiB", "hash of all ids");
@@ -283,7 +284,9 @@ static int run(int argc, char **argv, struct ag_error *err)
         return err->status;
     }
     j.model = model;
-    j.precision = strcmp(precision, "f16") == 0 ? AG_PRECISION_F16 : AG_PRECISION_F32;
+    j.precision = strcmp(precision, "tensor") == 0 ? AG_PRECISION_TENSOR
+                  : strcmp(precision, "f16") == 0  ? AG_PRECISION_F16
+                                                   : AG_PRECISION_F32;
     j.budget = model->config.default_budget ? model->config.default_budget : model->config.cells;
     j.threshold = strcmp(rule, "off") == 0 ? AG_NO_THRESHOLD : model->config.default_threshold;
     struct ag_gpu_params params = { .device = device };
@@ -299,7 +302,7 @@ static int run(int argc, char **argv, struct ag_error *err)
 
 const struct ag_bench_command ag_bench_tiled = {
     .name = "tiled",
-    .usage = "[MODEL] [--gpu NAME] [--frames N] [--lane TEXT] [--precision f16] [--threshold off] "
+    .usage = "[MODEL] [--gpu NAME] [--frames N] [--lane TEXT] [--precision f16|tensor] [--threshold off] "
              "[--software allow]",
     .help = "gaze of all tiles of 720p, 1080p and 4K frames by batch: time by stage, tokens, "
             "memory, gain over single tiles",

@@ -115,7 +115,8 @@ const struct ag_bench_command ag_bench_verify = {
     .usage = "MODEL [--vectors FILE] [--backend B] [--threads N] [--gpu NAME]\n      "
              "[--decode auto|split|resident] | "
              "--preprocess FILE",
-    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16, vulkan-tensor): errors a stage, first "
+    .help = "golden vectors against a back end (cpu, vulkan, vulkan-f16, "
+            "vulkan-tensor): errors a stage, first "
             "differing id; default file MODEL/vectors.safetensors",
     .run = run,
 };

@@ -440,6 +440,39 @@ static void golden_resident(void **state)
     }
 }
 
+// The same by matrix units (emulated here), forced: near ties may turn. Small heads do not fit.
+static void golden_resident_tensor(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "tiny", "tiny-canvas", "variants/one-a-round",
+                                         "variants/long-past" };
+    struct ag_gpu *gpu = test_gpu_open();
+    for (size_t i = 0; i < AG_COUNT(names); i++) {
+        struct fixture f;
+        open_small(&f, names[i]);
+        struct bench b;
+        struct ag_gpu_model_params params = params_for(&f);
+        params.decode = AG_DECODE_RESIDENT;
+        params.precision = AG_PRECISION_TENSOR;
+        struct run_options o = { .bounds = &f16_bounds, .max_frames = 2, .forced = true };
+        o.max_rounds = AG_DIV_UP(f.model->config.cells, f.model->config.round);
+        open_bench(&b, gpu, f.model, &params);
+        run_case(&f, &b, "traced", &o);
+        close_bench(&b);
+        close_fixture(&f);
+    }
+    struct fixture odd; // heads of 10
+    open_small(&odd, "variants/odd");
+    struct ag_gpu_model_params params = params_for(&odd);
+    params.decode = AG_DECODE_RESIDENT;
+    params.precision = AG_PRECISION_TENSOR;
+    struct ag_error err = { 0 };
+    assert_null(ag_gpu_model_create(gpu, NULL, odd.model, &params, &err));
+    assert_non_null(strstr(err.text, "does not fit"));
+    close_fixture(&odd);
+    test_gpu_close(&gpu);
+}
+
 static void golden_variants(void **state)
 {
     (void)state;
@@ -567,6 +600,7 @@ static void streams(void **state)
     streams_of("tiny-canvas", AG_PRECISION_TENSOR, AG_DECODE_SPLIT, 3, 3);
     // more than four streams work on all rows at once, one on half of them
     streams_of("tiny-canvas", AG_PRECISION_F32, AG_DECODE_RESIDENT, MAX_STREAMS, 2);
+    streams_of("tiny-canvas", AG_PRECISION_TENSOR, AG_DECODE_RESIDENT, 3, 2);
 }
 
 // ---- endless streams, against the CPU back end -----------------------------------------------
@@ -864,6 +898,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(golden_tiny),
         cmocka_unit_test(golden_tiny_canvas),
         cmocka_unit_test(golden_resident),
+        cmocka_unit_test(golden_resident_tensor),
         cmocka_unit_test(golden_variants),
         cmocka_unit_test(golden_open_gaze),
         cmocka_unit_test(streams),

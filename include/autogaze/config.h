@@ -17,7 +17,10 @@ enum ag_context_choice { AG_CHOOSE_CONTEXT_AUTO, AG_CHOOSE_CONTEXT_FRAMES, AG_CH
 enum ag_policy_choice {
     AG_CHOOSE_POLICY_AUTO, AG_CHOOSE_POLICY_CHUNK, AG_CHOOSE_POLICY_SLIDE, AG_CHOOSE_POLICY_UNBOUNDED
 };
-enum ag_precision_choice { AG_CHOOSE_PRECISION_AUTO, AG_CHOOSE_PRECISION_F32, AG_CHOOSE_PRECISION_F16 };
+enum ag_precision_choice {
+    AG_CHOOSE_PRECISION_AUTO, AG_CHOOSE_PRECISION_F32, AG_CHOOSE_PRECISION_F16,
+    AG_CHOOSE_PRECISION_TENSOR,
+};
 enum ag_present_mode { AG_PRESENT_FIFO, AG_PRESENT_MAILBOX, AG_PRESENT_IMMEDIATE };
 // What the window shows: Input | Mask | Output, one of them, how input and output differ, all four,
 // or input and output on both sides of a divider.

@@ -52,6 +52,9 @@ ABI_SIZE(decode_state, 64);
 #define SYNC_GAVE_UP 1u        // 1: somebody waited in vain
 #define SYNC_WRONG 2u          // meet.comp: words not seen
 #define SYNC_DONE 3u           // meet.comp: workgroups that came through
+#define SYNC_ATTENTION 8u      // decode_matrix.comp: done with a layer's attention, MLP, the heads
+#define SYNC_MLP 16u
+#define SYNC_HEADS 24u
 #define SYNC_WORDS 32u
 #define SYNC_MAX_SPINS 1000000u // about a second
 

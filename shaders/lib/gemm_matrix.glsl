@@ -1,7 +1,7 @@
 // lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup
 // has RV x RN/4 tiles of 16 rows x 16 columns and one of KG shares of the depth; there are RT/4 x
-// CT/4 x KG subgroups. Depths are cut at multiples of 16. Weights lie in tiles of 16 x 16,
-// [k/16][column/16][column%16][k%16].
+// CT/4 x KG subgroups. Depths are cut at multiples of 16. Weights lie as
+// [k/16][column/16][tile].
 #define MMA_WEIGHTS
 const uint TM = 4u * RV * RT;
 const uint TN = CT * RN;
@@ -64,12 +64,12 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
     float squares = 0.0;
 #endif
     for (uint k0 = k_begin; k0 < k_end; k0 += KC) {
-        mma_b w[STEPS * COLUMN_TILES];
+        mma_w w[STEPS * COLUMN_TILES];
         [[unroll]] for (uint s = 0u; s < STEPS; s++) {
             uint k = min(k0 + 4u * (group * STEPS + s), k_end - 1u); // behind the end: times zero
             [[unroll]] for (uint c = 0u; c < COLUMN_TILES; c++) {
                 uint tile = min((col0 + col) / 16u + c, columns16 - 1u);
-                w[s * COLUMN_TILES + c] = mma_weights((k / 4u * columns16 + tile) * 64u);
+                w[s * COLUMN_TILES + c] = mma_ask((k / 4u * columns16 + tile) * 32u);
             }
         }
 #ifdef GEMM_HALVES
@@ -111,7 +111,7 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
                 mma_a x = mma_rows((row + 16u * r) * XS + 4u * (group * STEPS + s), XS);
                 [[unroll]] for (uint c = 0u; c < COLUMN_TILES; c++) {
                     uint i = r * COLUMN_TILES + c;
-                    acc[i] = mma_add(x, w[s * COLUMN_TILES + c], acc[i]);
+                    acc[i] = mma_add(x, mma_asked(w[s * COLUMN_TILES + c]), acc[i]);
                 }
             }
         }

@@ -1,23 +1,37 @@
 // 16 x 16 x 16 products of half-precision matrices, summed in float32, by the matrix units of a
 // subgroup of 32 (VK_NV_cooperative_matrix); EMULATED: by its invocations one by one, the same
-// results but for the order of the tile_sums, for devices without such units (tests).
+// results but for the order of the sums, for devices without such units (tests).
 //
-// Halves lie in fours (uvec2) in the shared array `tile_halves`; offsets and strides count fours and are
-// even. Weights lie in tiles of 16 outputs x 16 inputs, see weight_at() in lib/model.glsl.
+// Halves lie in fours (uvec2) in the shared array `tile_halves`; offsets and strides count fours and
+// are even. A tile of weights lies as the invocations hold it, so that each asks for its own sixteen
+// bytes: the device says at start who holds what (matrix_layout.comp, src/model/gpu_weights.c). Loading B
+// from columns is several times slower (H100: 230 cycles a tile).
 //     mma_rows(at, stride)        A: 16 rows x 16 of depth from tile_halves[at], rows `stride` apart
 //     mma_columns(at, stride)     B: 16 columns, 16 of depth each, likewise (a transposed matrix)
 //     mma_matrix(at, stride)      B: 16 of depth, 16 columns each, likewise
-//     mma_weights(at)             B: a tile of weight[]; mma_weights_2, _3: of weight_2[], weight_3[]
+//     mma_ask(at), mma_asked(w)   B: a tile of weight[], asked for ahead of its use
+//     mma_ask_2(at), mma_ask_3(at)                       of weight_2[], weight_3[]
+//     mma_keys(at, stride)        B: as mma_columns, from k_cache[]
+//     mma_values(at, stride)      B: as mma_matrix, from v_cache[]
 //     mma_add(a, b, sum)          sum + a b
-//     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart
+//     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart; with MMA_SUMS4
+//                                 tile_sums is uvec4 and both count fours
+//     mma_store(sum, at, stride)  to outputs[at], floats
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
-// All invocations of a subgroup call them together. The includer has declared `tile_halves`, `tile_sums`
-// (float) and, for MMA_WEIGHTS, `weight`, for MMA_WEIGHTS_3 the other two.
+// All invocations of a subgroup call them together. The includer has declared `tile_halves`,
+// `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
 #ifdef EMULATED
+
+#define MMA_COLUMNS 0u // kinds of B
+#define MMA_MATRIX 1u
+#define MMA_WEIGHT 2u  // weight[], the next ones weight_2[], weight_3[]
+#define MMA_KEYS 5u
+#define MMA_VALUES 6u
 
 struct mma_a { uint at, stride; };
 struct mma_b { uint at, stride, kind; };
 struct mma_sum { float v[8]; };
+#define mma_w mma_b
 
 uint mma_warp()
 {
@@ -41,27 +55,82 @@ mma_a mma_rows(uint at, uint stride)
 
 mma_b mma_columns(uint at, uint stride)
 {
-    return mma_b(at, stride, 0u);
+    return mma_b(at, stride, MMA_COLUMNS);
 }
 
 mma_b mma_matrix(uint at, uint stride)
 {
-    return mma_b(at, stride, 1u);
+    return mma_b(at, stride, MMA_MATRIX);
 }
 
-mma_b mma_weights(uint at)
+mma_w mma_ask(uint at)
 {
-    return mma_b(at, 4u, 2u);
+    return mma_w(at, 0u, MMA_WEIGHT);
 }
 
-mma_b mma_weights_2(uint at)
+mma_w mma_ask_2(uint at)
 {
-    return mma_b(at, 4u, 3u);
+    return mma_w(at, 0u, MMA_WEIGHT + 1u);
 }
 
-mma_b mma_weights_3(uint at)
+mma_w mma_ask_3(uint at)
 {
-    return mma_b(at, 4u, 4u);
+    return mma_w(at, 0u, MMA_WEIGHT + 2u);
+}
+
+mma_b mma_asked(mma_w w)
+{
+    return w;
+}
+
+mma_b mma_keys(uint at, uint stride)
+{
+    return mma_b(at, stride, MMA_KEYS);
+}
+
+mma_b mma_values(uint at, uint stride)
+{
+    return mma_b(at, stride, MMA_VALUES);
+}
+
+// Four of the depth, from 4*k4 on, of a column.
+vec4 mma_column(mma_b b, uint k4, uint col)
+{
+    if (b.kind == MMA_COLUMNS) {
+        return mma_four(tile_halves[b.at + col * b.stride + k4]);
+    }
+    vec4 y = vec4(0.0);
+    uvec4 w = uvec4(0u);
+    for (uint i = 0u; i < 4u; i++) {
+        uint at = b.at + (4u * k4 + i) * b.stride + col / 4u;
+        if (b.kind == MMA_MATRIX) {
+            y[i] = mma_four(tile_halves[at])[col % 4u];
+        }
+#ifdef MMA_CACHE
+        if (b.kind == MMA_VALUES) {
+            y[i] = mma_four(v_cache[at])[col % 4u];
+        }
+#endif
+    }
+#ifdef MMA_CACHE
+    if (b.kind == MMA_KEYS) {
+        y = mma_four(k_cache[b.at + col * b.stride + k4]);
+    }
+#endif
+#ifdef MMA_WEIGHTS
+    if (b.kind == MMA_WEIGHT) {
+        w = weight[b.at + col * 2u + k4 / 2u];
+    }
+#endif
+#ifdef MMA_WEIGHTS_3
+    if (b.kind == MMA_WEIGHT + 1u) {
+        w = weight_2[b.at + col * 2u + k4 / 2u];
+    } else if (b.kind == MMA_WEIGHT + 2u) {
+        w = weight_3[b.at + col * 2u + k4 / 2u];
+    }
+#endif
+    bool is_weight = b.kind >= MMA_WEIGHT && b.kind < MMA_KEYS;
+    return is_weight ? mma_four(k4 % 2u == 0u ? w.xy : w.zw) : y;
 }
 
 // Invocation i of the subgroup has row i / 2, columns i % 2 * 8 ...
@@ -71,25 +140,7 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
     for (uint k4 = 0u; k4 < 4u; k4++) {
         vec4 x = mma_four(tile_halves[a.at + row * a.stride + k4]);
         for (uint j = 0u; j < 8u; j++) {
-            uint col = lane % 2u * 8u + j;
-            vec4 y;
-            if (b.kind == 1u) {
-                for (uint i = 0u; i < 4u; i++) {
-                    y[i] = mma_four(tile_halves[b.at + (4u * k4 + i) * b.stride + col / 4u])[col % 4u];
-                }
-#ifdef MMA_WEIGHTS
-            } else if (b.kind == 2u) {
-                y = mma_four(weight[b.at + col * 4u + k4]);
-#endif
-#ifdef MMA_WEIGHTS_3
-            } else if (b.kind == 3u) {
-                y = mma_four(weight_2[b.at + col * 4u + k4]);
-            } else if (b.kind == 4u) {
-                y = mma_four(weight_3[b.at + col * 4u + k4]);
-#endif
-            } else {
-                y = mma_four(tile_halves[b.at + col * b.stride + k4]);
-            }
+            vec4 y = mma_column(b, k4, lane % 2u * 8u + j);
             c.v[j] += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
         }
     }
@@ -100,10 +151,26 @@ void mma_put(mma_sum c, uint at, uint stride)
 {
     uint lane = gl_LocalInvocationIndex % 32u;
     for (uint j = 0u; j < 8u; j++) {
+#ifdef MMA_SUMS4
+        uint to = at + lane / 2u * stride + lane % 2u * 2u + j / 4u;
+        tile_sums[to][j % 4u] = floatBitsToUint(c.v[j]);
+#else
         tile_sums[at + lane / 2u * stride + lane % 2u * 8u + j] = c.v[j];
+#endif
     }
 }
 
+#ifdef MMA_OUTPUTS
+void mma_store(mma_sum c, uint at, uint stride)
+{
+    uint lane = gl_LocalInvocationIndex % 32u;
+    for (uint j = 0u; j < 8u; j++) {
+        outputs[at + lane / 2u * stride + lane % 2u * 8u + j] = c.v[j];
+    }
+}
+#endif
+
+#ifndef MMA_SUMS4
 mma_sum mma_divide(mma_sum c, uint at, uint stride)
 {
     uint lane = gl_LocalInvocationIndex % 32u;
@@ -112,12 +179,14 @@ mma_sum mma_divide(mma_sum c, uint at, uint stride)
     }
     return c;
 }
+#endif
 
 #else
 
 #define mma_a fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
 #define mma_b fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
 #define mma_sum fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>
+#define mma_w uvec4
 
 uint mma_warp()
 {
@@ -151,26 +220,47 @@ mma_b mma_matrix(uint at, uint stride)
 }
 
 #ifdef MMA_WEIGHTS
-mma_b mma_weights(uint at)
+mma_w mma_ask(uint at)
 {
-    mma_b m;
-    coopMatLoadNV(m, weight, at, 4u, true);
-    return m;
+    return weight[at + gl_SubgroupInvocationID];
 }
 #endif
 
 #ifdef MMA_WEIGHTS_3
-mma_b mma_weights_2(uint at)
+mma_w mma_ask_2(uint at)
+{
+    return weight_2[at + gl_SubgroupInvocationID];
+}
+
+mma_w mma_ask_3(uint at)
+{
+    return weight_3[at + gl_SubgroupInvocationID];
+}
+#endif
+
+mma_b mma_asked(mma_w w)
 {
     mma_b m;
-    coopMatLoadNV(m, weight_2, at, 4u, true);
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        f16vec2 h = unpackFloat2x16(w[i]);
+        m[2u * i] = h.x;
+        m[2u * i + 1u] = h.y;
+    }
     return m;
 }
 
-mma_b mma_weights_3(uint at)
+#ifdef MMA_CACHE
+mma_b mma_keys(uint at, uint stride)
 {
     mma_b m;
-    coopMatLoadNV(m, weight_3, at, 4u, true);
+    coopMatLoadNV(m, k_cache, at, stride, true);
+    return m;
+}
+
+mma_b mma_values(uint at, uint stride)
+{
+    mma_b m;
+    coopMatLoadNV(m, v_cache, at, stride, false);
     return m;
 }
 #endif
@@ -185,11 +275,20 @@ void mma_put(mma_sum c, uint at, uint stride)
     coopMatStoreNV(c, tile_sums, at, stride, false);
 }
 
+#ifdef MMA_OUTPUTS
+void mma_store(mma_sum c, uint at, uint stride)
+{
+    coopMatStoreNV(c, outputs, at, stride, false);
+}
+#endif
+
+#ifndef MMA_SUMS4
 mma_sum mma_divide(mma_sum c, uint at, uint stride)
 {
     mma_sum by;
     coopMatLoadNV(by, tile_sums, at, stride, false);
     return c / by;
 }
+#endif
 
 #endif

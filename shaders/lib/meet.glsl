@@ -9,7 +9,7 @@
 #include "interface/decode_state.h"
 
 shared uint meet_failed;
-uint meet_place, meet_target; // of the stream; arrivals waited for
+uint meet_place, meet_target; // of the stream; arrivals that meet_wait() waits for
 
 void meet_begin(uint stream)
 {
@@ -17,26 +17,29 @@ void meet_begin(uint stream)
     meet_target = 0u;
 }
 
-void meet_arrive()
+// One more at a counter (SYNC_*) ...
+void meet_arrive(uint counter)
 {
-    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
-    barrier();
+    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup,
+                   gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
+                   gl_SemanticsAcquireRelease);
     if (gl_NumWorkGroups.x > 1u && gl_LocalInvocationIndex == 0u) {
-        atomicAdd(sync_words[meet_place + SYNC_ARRIVED], 1u);
+        memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
+        atomicAdd(sync_words[meet_place + counter], 1u);
     }
 }
 
-// False once somebody has waited in vain: everybody leaves.
-bool meet_wait()
+// ... and as many as `target` since the kernel began. False once somebody has waited in vain:
+// everybody leaves.
+bool meet_wait(uint counter, uint target)
 {
     if (gl_NumWorkGroups.x == 1u) {
         return true;
     }
-    meet_target += gl_NumWorkGroups.x;
     if (gl_LocalInvocationIndex == 0u) {
         uint spins = 0u;
         bool failed = false;
-        while (int(sync_words[meet_place + SYNC_ARRIVED] - meet_target) < 0) {
+        while (int(sync_words[meet_place + counter] - target) < 0) {
             spins++;
             failed = spins > SYNC_MAX_SPINS ||
                      (spins % 64u == 0u && sync_words[meet_place + SYNC_GAVE_UP] != 0u);
@@ -49,4 +52,16 @@ bool meet_wait()
     }
     barrier();
     return meet_failed == 0u;
+}
+
+// All workgroups.
+void meet_arrive()
+{
+    meet_arrive(SYNC_ARRIVED);
+}
+
+bool meet_wait()
+{
+    meet_target += gl_NumWorkGroups.x;
+    return meet_wait(SYNC_ARRIVED, meet_target);
 }

@@ -1,31 +1,12 @@
 // One selection round (M5.2): argmax of every slot without repeats, budget, stop by predicted loss.
-// The includer has `logits` and `forced` buffers, a push block `a` with the fields of select_args
-// used here, and calls ban() for the ids already taken.
-const uint LANES = GROUP / ROUND < 32u ? GROUP / ROUND : 32u; // threads that search one slot
-const uint OWN = (CELLS + LANES - 1u) / LANES; // logits of such a thread
-
-shared uint banned[(VOCAB + 31u) / 32u];
-shared uint slot_key[ROUND]; // largest free logit of a slot, as a number in the same order ...
-shared uint slot_id[ROUND];  // ... and the lowest id that has it
-shared uint conflict;    // first slot whose candidate an earlier slot has taken
+// The includer has `logits`, `results` and `forced` buffers, a push block `a` with the fields of
+// select_args used here, and calls forget_bans(), then (barrier between) ban_results() for the ids
+// already taken. PICK_WARPS: the search by a subgroup of 32.
 shared uint emitted[ROUND];
 shared uint n_slots;     // slots of this round
 shared uint padded;      // 1: some slot met the threshold
 shared uint fed[ROUND];  // valid ids of the round, in order
 shared uint n_fed;
-
-uint own_logits[OWN];     // of slot t / LANES: ids t % LANES, + LANES, ...; 0: no such id
-uint best_key, best_id;  // of these, what is free
-
-void ban(uint id)
-{
-    atomicOr(banned[id / 32u], 1u << (id % 32u));
-}
-
-bool is_banned(uint id)
-{
-    return (banned[id / 32u] >> (id % 32u) & 1u) != 0u;
-}
 
 // Larger logits have larger keys, none is 0; NaN counts as the lowest value, -0 as 0.
 uint logit_key(float value)
@@ -34,86 +15,11 @@ uint logit_key(float value)
     return bits >> 31u != 0u ? ~bits : bits | 0x80000000u;
 }
 
-void load_logits(uint logits0)
-{
-    uint t = gl_LocalInvocationIndex, slot = min(t / LANES, ROUND - 1u);
-    float value[OWN];
-    [[unroll]] for (uint i = 0u; i < OWN; i++) {
-        value[i] = logits[logits0 + slot * VOCAB + min(t % LANES + i * LANES, CELLS - 1u)];
-    }
-    [[unroll]] for (uint i = 0u; i < OWN; i++) {
-        own_logits[i] = t % LANES + i * LANES < CELLS ? logit_key(value[i]) : 0u;
-    }
-}
-
-void find_own_best()
-{
-    best_key = 0u;
-    best_id = NONE;
-    [[unroll]] for (uint i = 0u; i < OWN; i++) {
-        uint id = gl_LocalInvocationIndex % LANES + i * LANES;
-        if (own_logits[i] > best_key && !is_banned(id)) {
-            best_key = own_logits[i];
-            best_id = id;
-        }
-    }
-}
-
-// Slots take their ids in order. All slots search at once; where a slot wants what an earlier one
-// has just taken, it and those after it search again.
-void pick(uint limit)
-{
-    uint t = gl_LocalInvocationIndex, slot = t / LANES, from = 0u;
-    find_own_best();
-    while (from < limit) {
-        if (t < ROUND) {
-            slot_key[t] = 0u;
-            slot_id[t] = NONE;
-        }
-        if (t == 0u) {
-            conflict = limit;
-        }
-        barrier();
-        bool searches = slot >= from && slot < limit;
-        if (searches) {
-            if (best_id != NONE && is_banned(best_id)) {
-                find_own_best();
-            }
-            if (best_id != NONE) {
-                atomicMax(slot_key[slot], best_key);
-            }
-        }
-        barrier();
-        if (searches && best_id != NONE && slot_key[slot] == best_key) {
-            atomicMin(slot_id[slot], best_id);
-        }
-        barrier();
-        if (t >= from && t < limit) {
-            bool taken = slot_id[t] == NONE;
-            for (uint j = from; j < t; j++) {
-                taken = taken || slot_id[j] == slot_id[t];
-            }
-            if (taken) {
-                atomicMin(conflict, t);
-            }
-        }
-        barrier();
-        uint to = conflict;
-        if (t >= from && t < to) {
-            emitted[t] = slot_id[t];
-            ban(slot_id[t]);
-        }
-        bool exhausted = to < limit && slot_id[to] == NONE;
-        barrier();
-        if (exhausted) {
-            limit = to;
-        }
-        from = to;
-    }
-    if (t == 0u) {
-        n_slots = limit;
-    }
-}
+#ifdef PICK_WARPS
+#include "lib/pick_warps.glsl"
+#else
+#include "lib/pick_lanes.glsl"
+#endif
 
 // Teacher forcing: the given ids instead of the picked ones. Returns whether the frame ends.
 bool force(uint round, uint stream)
@@ -128,13 +34,6 @@ bool force(uint round, uint stream)
         emitted[t] = min(forced[row + 1u + t], EOS);
     }
     return round + 1u >= min(forced[first], a.forced_rounds);
-}
-
-void forget_bans()
-{
-    for (uint i = gl_LocalInvocationIndex; i < (VOCAB + 31u) / 32u; i += GROUP) {
-        banned[i] = 0u;
-    }
 }
 
 // Logits and losses of the round are asked for ...
@@ -169,12 +68,14 @@ bool pick_round(uint round, uint stream, uint before, float loss)
         barrier();
     }
     if (t == 0u) {
-        n_fed = 0u;
-        for (uint i = 0u; i < min(n_slots, CELLS - before); i++) {
-            if (emitted[i] != EOS) {
-                fed[n_fed++] = emitted[i];
+        uint n = 0u, most = min(n_slots, CELLS - before);
+        for (uint i = 0u; i < most; i++) {
+            uint id = emitted[i];
+            if (id != EOS) {
+                fed[n++] = id;
             }
         }
+        n_fed = n;
     }
     barrier();
     // Only a full round without pads goes on.

@@ -1,3 +1,10 @@
+// MATRIX: weights are what the invocations of a subgroup hold of a tile, eight each
+// (lib/matrix.glsl).
+#ifdef MATRIX
+#define WEIGHT_WORD uvec4
+#else
+#define WEIGHT_WORD STORED4
+#endif
 // Storage of weights and of the KV cache: float32, or half precision in pairs (HALF). Arithmetic is
 // float32 either way. Packing by hand needs no 16-bit storage feature.
 #ifdef HALF

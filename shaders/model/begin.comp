@@ -54,8 +54,9 @@ void begin(uint stream)
     states[stream] = s;
     active_streams[stream] = stream;
     cell_counts[stream] = 0u;
-    sync_words[stream * SYNC_WORDS + SYNC_ARRIVED] = 0u;
-    sync_words[stream * SYNC_WORDS + SYNC_GAVE_UP] = 0u;
+    for (uint i = 0u; i < SYNC_WORDS; i++) {
+        sync_words[stream * SYNC_WORDS + i] = 0u;
+    }
     atomicMax(most_splits, s.splits);
 }
 

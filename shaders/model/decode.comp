@@ -57,8 +57,7 @@ layout(std430, set = 0, binding = 16) writeonly buffer count_block { uint cell_c
 layout(std430, set = 0, binding = 17) writeonly buffer frames_block { uint frame_tokens[]; };
 layout(std430, set = 0, binding = 18) readonly buffer forced_block { uint forced[]; };
 
-#include "lib/meet.glsl"
-#include "lib/pick.glsl"
+#include "lib/rounds.glsl"
 
 const uint Q_COLUMNS = HEADS * HEAD_DIM;
 const uint KV_COLUMNS = KV_HEADS * HEAD_DIM;
@@ -90,13 +89,10 @@ shared vec4 xs[ROUND * WIDTH4];
 shared vec4 area[AREA];
 shared vec4 partial[PARTIAL];  // sums over parts of the depth; a chunk of keys
 shared float scores[WINDOW * SS];
-shared vec2 rope_rows[ROUND * (HEAD_DIM / 2u)];
 shared float row_part[8u * ROUND];
 shared float row_scale[ROUND];
 
-uint t, stream, wg, n_wg;
 uint row0; // of the window at work
-uint first, position, slots, rounds, valid; // see struct decode_state
 
 // This workgroup's share of n pieces of work.
 uvec2 share(uint n)
@@ -716,27 +712,7 @@ void heads(uint round)
     }
 }
 
-// ---- selection -------------------------------------------------------------------------------
-
-// Returns whether the frame ends. Every workgroup comes to the same ids, one writes them.
-bool select_ids(uint round)
-{
-    float loss = load_round(logits_at(round));
-    uint before = slots;
-    bool ended = pick_round(round, stream, before, loss);
-    uint n = min(n_slots, CELLS - before);
-    if (wg == 0u && t < n) {
-        uint ids0 = stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS;
-        results[ids0 + before + t] = emitted[t];
-        results[ids0 + CELLS + before + t] = floatBitsToUint(loss);
-        cells[stream * CELLS + before + t] = emitted[t] == EOS ? NONE : emitted[t];
-    }
-    position += ROUND;
-    slots = before + n;
-    rounds = round + 1u;
-    valid += n_fed;
-    return ended;
-}
+// ---- rounds ----------------------------------------------------------------------------------
 
 float embedding(uint row, uint c)
 {
@@ -753,44 +729,6 @@ void embed_ids()
     }
     barrier();
 }
-
-// What the rounds leave: the result so far, and in x the ids for the next round or, behind the end
-// of the frame, those pending for the next prefill.
-void leave(bool ended, uint n_pending)
-{
-    for (uint i = t; i < n_pending * WIDTH; i += GROUP) {
-        uint row = i / WIDTH, c = i % WIDTH;
-        x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + c] = embed[fed[row] * WIDTH + c];
-    }
-    if (t != 0u) {
-        return;
-    }
-    decode_state s = states[stream];
-    s.rows = ended ? 0u : ROUND;
-    s.position = position;
-    s.slots = slots;
-    s.rounds = rounds;
-    s.valid = valid;
-    s.n_pending = ended ? n_pending : 0u;
-    if (ended && a.slide != 0u) {
-        frame_tokens[stream * HORIZON + (s.frame_at + s.n_frames) % HORIZON] = TOKENS + valid;
-        s.n_frames = min(s.n_frames + 1u, HORIZON);
-    }
-    states[stream] = s;
-    cell_counts[stream] = slots;
-    uint at = stream * GAZE_RESULT_WORDS(CELLS);
-    results[at] = slots;
-    results[at + 1u] = rounds;
-    results[at + 2u] = valid;
-    results[at + 3u] = position;
-    results[at + 4u] = position - first;
-    results[at + 5u] = s.chunk_start;
-    results[at + 6u] = a.frame_low;
-    results[at + 7u] = a.frame_high;
-    results[at + 8u] = a.record;
-}
-
-// ---- rounds ----------------------------------------------------------------------------------
 
 bool forward(uint round)
 {
@@ -826,29 +764,9 @@ bool forward(uint round)
 
 void main()
 {
-    t = gl_LocalInvocationIndex;
-    stream = gl_WorkGroupID.z;
-    wg = gl_WorkGroupID.x;
-    n_wg = gl_NumWorkGroups.x;
-    if (states[stream].rows == 0u) {
+    if (!begin_rounds()) {
         return; // it ended with the prefill
     }
-    first = states[stream].first;
-    position = states[stream].position;
-    slots = min(states[stream].slots, CELLS);
-    rounds = states[stream].rounds;
-    valid = states[stream].valid;
-    uint rope_first = states[stream].rope_first;
-    for (uint i = t; i < ROUND * (HEAD_DIM / 2u); i += GROUP) {
-        uint p = (rope_first + i / (HEAD_DIM / 2u)) % ROPE_ROWS;
-        rope_rows[i] = rope[(stream * ROPE_STRIDE + p) * (HEAD_DIM / 2u) + i % (HEAD_DIM / 2u)];
-    }
-    forget_bans();
-    barrier();
-    for (uint i = t; i < slots; i += GROUP) {
-        ban(min(results[stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS + i], EOS));
-    }
-    meet_begin(stream);
     cut_keys();
     prepare_attention(0u);
     load_x();
@@ -858,7 +776,7 @@ void main()
         ended = !forward(round);
         n_pending = 0u;
         if (!ended) {
-            ended = select_ids(round);
+            ended = select_ids(round, logits_at(round));
             n_pending = n_fed;
             cut_keys();
             prepare_attention(0u);

@@ -1,7 +1,7 @@
 # The model. "f16": weights and KV cache in half precision; kernels without weights have one variant.
 # "tensor": products by matrix units, "emulated": the same without such units (lib/matrix.glsl).
 # "lanes", "lanes16": for software devices, in both precisions.
-ag_shaders(model begin select meet
+ag_shaders(model begin select meet matrix_layout
   features features:f16=HALF=1 relu relu:f16=HALF=1
   patch patch:f16=HALF=1 patch:lanes=LANES=8u patch:lanes16=LANES=8u,HALF=1
   patch:tensor=HALF=1,MATRIX=1 patch:emulated=HALF=1,MATRIX=1,EMULATED=1
@@ -23,4 +23,5 @@ ag_shaders(model begin select meet
   attention attention:f16=HALF=1 attention:lanes=LANES=8u attention:lanes16=LANES=8u,HALF=1
   attention:tensor=HALF=1,MATRIX=1
   attention:emulated=HALF=1,MATRIX=1,EMULATED=1
-  decode decode:f16=HALF=1)
+  decode decode:f16=HALF=1
+  decode_matrix:tensor=HALF=1,MATRIX=1 decode_matrix:emulated=HALF=1,MATRIX=1,EMULATED=1)

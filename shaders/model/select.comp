@@ -97,9 +97,7 @@ void main()
 
     forget_bans();
     barrier();
-    for (uint i = t; i < before; i += GROUP) {
-        ban(min(results[ids0 + i], EOS));
-    }
+    ban_results(ids0, before);
     barrier();
     bool ended = pick_round(a.round, stream, before, loss);
     uint n = min(n_slots, CELLS - before);

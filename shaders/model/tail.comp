@@ -18,9 +18,9 @@ layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softma
 
 // [streams][rows][D4]
 layout(std430, set = 0, binding = 4) readonly buffer x_block { vec4 x_in[]; };
-layout(std430, set = 0, binding = 5) readonly buffer attn_out_block { uvec2 weight[]; };
-layout(std430, set = 0, binding = 6) readonly buffer mlp_in_block { uvec2 weight_2[]; };
-layout(std430, set = 0, binding = 7) readonly buffer mlp_out_block { uvec2 weight_3[]; };
+layout(std430, set = 0, binding = 5) readonly buffer attn_out_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 6) readonly buffer mlp_in_block { WEIGHT_WORD weight_2[]; };
+layout(std430, set = 0, binding = 7) readonly buffer mlp_out_block { WEIGHT_WORD weight_3[]; };
 // [streams][rows][TAIL_PARTS][D4]
 layout(std430, set = 0, binding = 8) writeonly buffer down_block { vec4 down[]; };
 
@@ -52,14 +52,14 @@ shared float squares[ROWS * SQUARE_PARTS];
 
 uint row0, rows, stream, splits;
 
-mma_b ahead[FETCHED];
+mma_w ahead[FETCHED];
 
 // One product: `depth` tiles from tile_halves[at] on, `columns` tiles of the weights; TILE(c, k) is
 // the tile of column and depth. FETCH asks for a subgroup's first weights, PRODUCT leaves sums in
 // tile_sums.
 #define FETCH(load, depth, columns, TILE)                                                          \
     [[unroll]] for (uint k = 0u; k < FETCHED; k++) {                                               \
-        ahead[k] = load(TILE(min(warp, (columns) - 1u), min(k, (depth) - 1u)) * 64u);              \
+        ahead[k] = load(TILE(min(warp, (columns) - 1u), min(k, (depth) - 1u)) * 32u);              \
     }
 #define PRODUCT(load, at, stride, depth, columns, TILE)                                            \
     for (uint c = warp; c < (columns); c += WARPS) {                                               \
@@ -67,13 +67,13 @@ mma_b ahead[FETCHED];
         [[unroll]] for (uint k = 0u; k < FETCHED; k++) {                                           \
             if (k < (depth)) {                                                                     \
                 if (c != warp) {                                                                   \
-                    ahead[k] = load(TILE(c, k) * 64u);                                             \
+                    ahead[k] = load(TILE(c, k) * 32u);                                             \
                 }                                                                                  \
-                acc = mma_add(mma_rows((at) + 4u * k, stride), ahead[k], acc);                     \
+                acc = mma_add(mma_rows((at) + 4u * k, stride), mma_asked(ahead[k]), acc);                     \
             }                                                                                      \
         }                                                                                          \
         for (uint k = FETCHED; k < (depth); k++) {                                                 \
-            acc = mma_add(mma_rows((at) + 4u * k, stride), load(TILE(c, k) * 64u), acc);           \
+            acc = mma_add(mma_rows((at) + 4u * k, stride), mma_asked(load(TILE(c, k) * 32u)), acc);           \
         }                                                                                          \
         mma_put(acc, 16u * c, SS);                                                                 \
     }
@@ -101,7 +101,7 @@ void main()
         return;
     }
     uint in0 = part * 2u * UNITS16, down0 = part * UNITS16;
-    FETCH(mma_weights, HEADS16, WIDTH16, OUT_TILE)
+    FETCH(mma_ask, HEADS16, WIDTH16, OUT_TILE)
     vec4 x[OWN];
     [[unroll]] for (uint j = 0u; j < OWN; j++) {
         uint i = t + j * GROUP, row = i / (4u * WIDTH16), k4 = i % (4u * WIDTH16);
@@ -117,8 +117,8 @@ void main()
         }
     }
     barrier();
-    PRODUCT(mma_weights, 0u, CS, HEADS16, WIDTH16, OUT_TILE)
-    FETCH(mma_weights_2, WIDTH16, 2u * UNITS16, IN_TILE)
+    PRODUCT(mma_ask, 0u, CS, HEADS16, WIDTH16, OUT_TILE)
+    FETCH(mma_ask_2, WIDTH16, 2u * UNITS16, IN_TILE)
     barrier();
     [[unroll]] for (uint j = 0u; j < OWN; j++) {
         uint i = t + j * GROUP, row = i / (4u * WIDTH16), k4 = i % (4u * WIDTH16);
@@ -136,8 +136,8 @@ void main()
         }
         squares[t] = sum;
     }
-    PRODUCT(mma_weights_2, ROWS * CS, CS, WIDTH16, 2u * UNITS16, IN_TILE)
-    FETCH(mma_weights_3, UNITS16, WIDTH16, DOWN_TILE)
+    PRODUCT(mma_ask_2, ROWS * CS, CS, WIDTH16, 2u * UNITS16, IN_TILE)
+    FETCH(mma_ask_3, UNITS16, WIDTH16, DOWN_TILE)
     barrier();
     for (uint i = t; i < ROWS * 4u * UNITS16; i += GROUP) {
         uint row = i / (4u * UNITS16), unit = i % (4u * UNITS16) * 4u;
@@ -153,7 +153,7 @@ void main()
         tile_halves[MLP_AT + row * MS + unit / 4u] = half4(mix(vec4(0.0), v, there));
     }
     barrier();
-    PRODUCT(mma_weights_3, MLP_AT, MS, UNITS16, WIDTH16, DOWN_TILE)
+    PRODUCT(mma_ask_3, MLP_AT, MS, UNITS16, WIDTH16, DOWN_TILE)
     barrier();
     [[unroll]] for (uint j = 0u; j < OWN; j++) {
         uint i = t + j * GROUP, row = i / (4u * WIDTH16), k4 = i % (4u * WIDTH16);

@@ -53,7 +53,7 @@ static const struct option options[] = {
     { "repair-cells", INTEGER, AT(repair_cells), "N", "24", 0, 196, .help = "cells a frame that --repair adds at most, worst first" },
     { "latency", CHOICE, AT(latency), "MODE", "auto", .choices = "auto sync async", .help = "sync: a frame waits for its own mask; async: it takes the newest one (headless: sync)" },
     { "backend", CHOICE, AT(backend), "NAME", "auto", .choices = "auto vulkan cpu", .help = "where the model runs; auto: vulkan on hardware, cpu on software devices" },
-    { "precision", CHOICE, AT(precision), "NAME", "auto", .choices = "auto f32 f16", .help = "of the model's weights and cache on the GPU" },
+    { "precision", CHOICE, AT(precision), "NAME", "auto", .choices = "auto f32 f16 tensor", .help = "of the model on the GPU: float32, half-precision weights and cache, the same and products by matrix units" },
 
     { .help = "Masks" },
     { "mask-geometry", CHOICE, AT(geometry), "NAME", "deduplicated", .choices = "deduplicated native effective", .help = "which cells are drawn and updated" },

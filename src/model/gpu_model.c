@@ -19,7 +19,8 @@ static uint32_t instances(const struct gpu_shape *s, enum gpu_resource resource)
     case RES_CELLS:
     case RES_COUNTS:
         return MASK_SLOTS;
-    case RES_LOGITS:
+    case RES_LOGITS: // decode_matrix.comp: those of the round before may still be read
+        return s->trace ? AG_MAX(s->max_rounds, 2u) : s->tensor ? 2 : 1;
     case RES_HIDDEN:
         return s->trace ? s->max_rounds : 1;
     case RES_K:
@@ -637,7 +638,8 @@ static void decode(const struct recorder *r)
             bindings[i] = (struct ag_binding){ .buffer = m->weights.buffer };
         }
     }
-    uint32_t four = s->half ? 8 : 16; // bytes of four weights
+    uint32_t four = s->half ? 8 : 16; // bytes of four values
+    uint32_t unit = s->tensor ? 16 : four;
     const struct gpu_weights *w = &m->weights;
     struct decode_args args = {
         .rounds = r->rounds, .budget = job->budget,
@@ -646,18 +648,18 @@ static void decode(const struct recorder *r)
         .max_splits = s->max_splits,
         .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
         .record = m->records, .layers = s->c.layers,
-        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / four),
-        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / four),
-        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / four),
-        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / four),
-        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / four),
+        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / unit),
+        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / unit),
+        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / unit),
+        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / unit),
+        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / unit),
         .cache_stride = (uint32_t)(m->stride[RES_K] / four),
-        .logits_stride = s->trace ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
+        .logits_stride = s->trace || s->tensor ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
         .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
     };
     if (s->c.layers > 1) {
         args.layer_stride = (uint32_t)((w->region[RES_W_QKV][1].offset -
-                                        w->region[RES_W_QKV][0].offset) / four);
+                                        w->region[RES_W_QKV][0].offset) / unit);
     }
     uint32_t groups[3];
     gpu_groups(s, GPU_DECODE, GPU_PREFILL, 1, groups);

@@ -9,6 +9,7 @@
 AG_SHADERS(model);
 
 #define MAX_POSITION (1u << 22) // M4.1: beyond, float32 angles are too coarse
+#define DECODE_MATRIX_GROUP 512u
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
 #define LONG_CONTEXT 1024       // tokens
 
@@ -45,7 +46,7 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_SELECT] = { "select", false, false, false, 11,
         { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
           RES_COUNTS, RES_FRAMES, RES_FORCED } },
-    [GPU_DECODE] = { "decode", true, false, false, 19,
+    [GPU_DECODE] = { "decode", true, false, true, 19,
         { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_DOWN_SUMS,
           RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED, RES_RESULTS,
           RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
@@ -89,16 +90,6 @@ uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op)
     default:
         return gpu_pad4(c->width) / 4; // qkv, mlp_in, heads
     }
-}
-
-size_t gpu_weight_at(const struct gpu_shape *s, enum gpu_op op, uint32_t k4, uint32_t column)
-{
-    size_t columns = gpu_columns(s, op);
-    if (!s->tensor) {
-        return k4 * columns + column;
-    }
-    size_t tile = k4 / 4 * AG_DIV_UP(columns, 16u) + column / 16;
-    return tile * 64 + column % 16 * 4 + k4 % 4;
 }
 
 static uint32_t gemm_shared_bytes(const struct gpu_tile *t)
@@ -341,11 +332,70 @@ static bool decode_fits(const struct gpu_shape *s, uint32_t group, uint32_t keys
            decode_shared_bytes(s, group, keys) <= info->max_shared_bytes;
 }
 
+// The same for shaders/model/decode_matrix.comp.
+static uint32_t shares_of(uint32_t columns, uint32_t most)
+{
+    return AG_CLAMP(DECODE_MATRIX_GROUP / 32 / columns, 1u, most);
+}
+
+static uint32_t decode_matrix_shared_bytes(const struct gpu_shape *s)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t d16 = AG_DIV_UP(c->width, 16u), head16 = c->head_dim / 16, keys16 = s->decode_keys / 16;
+    uint32_t units16 = s->units / 16, heads16 = s->head_columns / 16;
+    uint32_t halves = 4 * d16 + 2 + AG_MAX(3 * (4 * head16 + 2), 4 * units16 + 2) +
+                      4 * AG_MAX(keys16, c->heads * head16) + 2;
+    uint32_t sums[] = {
+        AG_MAX(shares_of(head16, 4), shares_of(head16, keys16)) * (4 * head16 + 1),
+        shares_of(3 * head16, 4) * (12 * head16 + 1), 4 * keys16 + 1,
+        s->out_shares * (4 * d16 + 1), shares_of(2 * units16, 4) * (8 * units16 + 1),
+        shares_of(heads16, 4) * (4 * heads16 + 1),
+    }, most = 0;
+    for (size_t i = 0; i < AG_COUNT(sums); i++) {
+        most = AG_MAX(most, sums[i]);
+    }
+    most = AG_MAX(most, AG_DIV_UP(c->round * AG_DIV_UP(c->cells, 4u), 16u));
+    return 16 * (8 * halves + 16 * most) + 4 * (16 + (s->emulated ? DECODE_MATRIX_GROUP : 0)) +
+           4 * c->round * c->head_dim + 4 * (9 * c->round + 16);
+}
+
+static void choose_decode_matrix(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t warps = DECODE_MATRIX_GROUP / 32;
+    // Measured on an H100 with open-gaze: short contexts like many small pieces.
+    s->units = AG_MIN(32u, AG_ALIGN_UP(c->mlp, 16u));
+    s->head_columns = 64;
+    s->decode_keys = s->capacity > LONG_CONTEXT ? 256 : 128;
+    s->out_shares = 2;
+    s->group[GPU_DECODE][GPU_PREFILL] = s->group[GPU_MEET][GPU_PREFILL] = DECODE_MATRIX_GROUP;
+    s->decode_groups = 1;
+    if (c->head_dim % 16 != 0 || c->round > 16 || c->cells > 1024) {
+        return;
+    }
+    if (decode_matrix_shared_bytes(s) > info->max_shared_bytes) {
+        s->out_shares = 1;
+        s->decode_keys = AG_MIN(s->decode_keys, 128u);
+    }
+    s->resident = c->head_dim / 16 <= warps && c->round * c->head_dim / 4 <= DECODE_MATRIX_GROUP &&
+                  DECODE_MATRIX_GROUP <= info->max_workgroup_invocations &&
+                  decode_matrix_shared_bytes(s) <= info->max_shared_bytes;
+    uint32_t tiles = s->capacity / 16 + 1;
+    uint32_t pieces = AG_MIN(AG_DIV_UP(16 * tiles, s->decode_keys), s->max_splits) + 1;
+    uint32_t work = AG_MAX(c->heads * pieces + AG_DIV_UP(c->mlp, s->units),
+                           AG_DIV_UP(gpu_columns(s, GPU_HEADS), s->head_columns));
+    s->decode_groups = info->software ? 1 : AG_CLAMP(info->cores / s->streams, 1u, work);
+}
+
 // More workgroups than pieces of work would only wait, more than cores must not be: they may have
 // to wait for each other.
 static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
     static const uint32_t groups[] = { 256, 128, 64 };
+    if (s->tensor) {
+        choose_decode_matrix(s, info);
+        return;
+    }
     s->units = 32;
     s->out_columns = 16;
     s->head_columns = 64;
@@ -353,7 +403,7 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
     // cost more; a row's sums do not change with that. Measured on an H100 with open-gaze.
     bool is_long = s->capacity > LONG_CONTEXT;
     s->window = s->streams > 4 || is_long ? s->c.round : AG_DIV_UP(s->c.round, 2u);
-    for (size_t i = 0; i < AG_COUNT(groups) && !s->resident && !s->tensor; i++) {
+    for (size_t i = 0; i < AG_COUNT(groups) && !s->resident; i++) {
         for (uint32_t keys = is_long ? 64 : 32; keys >= 16 && !s->resident; keys /= 2) {
             s->resident = decode_fits(s, groups[i], keys, info);
             s->group[GPU_DECODE][GPU_PREFILL] = s->group[GPU_MEET][GPU_PREFILL] = groups[i];
@@ -443,7 +493,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
                        s->horizon, c->tokens + s->max_budget, (unsigned long long)tokens,
                        MAX_POSITION);
     }
-    s->capacity = (uint32_t)tokens;
+    s->capacity = s->tensor ? AG_ALIGN_UP((uint32_t)tokens, 16u) : (uint32_t)tokens;
     // SLIDE: positions go on for ever, the rows of the frames in flight are kept (gpu_rope.c).
     s->rope_rows = s->slide ? (AG_CMD_SLOTS + 2) * (c->tokens + s->max_budget + c->round)
                             : s->capacity;
@@ -588,6 +638,7 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_WINDOW] = s->window,
         [SPEC_TAIL_UNITS] = s->tail_units,
         [SPEC_TAIL_PARTS] = s->tail_parts,
+        [SPEC_OUT_SHARES] = s->out_shares,
     };
     memcpy(constants, values, sizeof(values));
 }
@@ -601,10 +652,11 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
     const struct gpu_kernel_info *info = &gpu_kernel_info[op];
     bool matrix = s->tensor && info->has_tensor, half = s->half && info->has_half;
     const char *variant = matrix ? s->emulated ? ".emulated" : ".tensor" : half ? ".f16" : "";
-    if (s->lanes && info->has_tensor) {
+    if (s->lanes && info->has_tensor && op != GPU_DECODE) {
         variant = half ? ".lanes16" : ".lanes";
     }
-    snprintf(name, sizeof(name), "%s%s", info->name, variant);
+    snprintf(name, sizeof(name), "%s%s%s", info->name, matrix && op == GPU_DECODE ? "_matrix" : "",
+             variant);
     struct ag_kernel_params params = {
         .library = &ag_shaders_model,
         .name = name,
@@ -700,7 +752,9 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
-        return AG_MAX(AG_MAX(n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
+        return AG_MAX(AG_MAX(s->tensor ? 2 * n * (AG_DIV_UP(c->mlp, s->units) + 1) * 16 *
+                                              AG_ALIGN_UP(c->width, 16u)
+                                        : n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
                              (uint64_t)s->decode_groups * n),
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
     case RES_LOGITS:

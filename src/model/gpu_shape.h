@@ -56,7 +56,7 @@ struct gpu_shape {
     uint32_t tail_units, tail_parts;
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
-    uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
+    uint32_t decode_keys, units, out_columns, out_shares, head_columns, window, decode_groups;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations
 };
 
@@ -87,9 +87,6 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
 // gives those of one piece of the keys.
 void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase, uint32_t n_images,
                 uint32_t groups[3]);
-// Where four weights from depth 4*k4 on of a column lie in a matrix, in fours: [k/4][column][4], or
-// tiles of 16 x 16 for matrix units: [k/16][column/16][column%16][k%16].
-size_t gpu_weight_at(const struct gpu_shape *s, enum gpu_op op, uint32_t k4, uint32_t column);
 // Columns and depth in vec4 of a matrix op.
 uint32_t gpu_columns(const struct gpu_shape *s, enum gpu_op op);
 uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op);

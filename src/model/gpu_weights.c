@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+AG_SHADERS(model);
+
 #define MAX_HALF 65504.0f
 
 struct packer {
@@ -13,6 +15,7 @@ struct packer {
     uint8_t *data;
     uint64_t size, room;
     bool overflow; // some weight is too large for half precision
+    uint8_t place[256]; // matrix units: where weight (k % 16) * 16 + column % 16 lies in its tile
 };
 
 // One weight of a matrix: column (output) and position along k, padded as the inputs are.
@@ -33,6 +36,16 @@ static uint8_t *append(struct packer *p, enum gpu_resource resource, uint32_t in
     return p->data + at;
 }
 
+// [k/4][column][4], or for matrix units [k/16][column/16][tile].
+static size_t weight_index(const struct packer *p, uint32_t columns, uint32_t column, uint32_t k)
+{
+    if (!p->s->tensor) {
+        return ((size_t)(k / 4) * columns + column) * 4 + k % 4;
+    }
+    size_t tile = (size_t)(k / 16) * AG_DIV_UP(columns, 16u) + column / 16;
+    return tile * 256 + p->place[k % 16 * 16 + column % 16];
+}
+
 static void append_matrix(struct packer *p, enum gpu_resource resource, enum gpu_op op,
                           uint32_t instance, weight_at *at)
 {
@@ -42,7 +55,7 @@ static void append_matrix(struct packer *p, enum gpu_resource resource, enum gpu
         for (uint32_t column = 0; column < columns; column++) {
             for (uint32_t i = 0; i < 4; i++) {
                 float value = at(p, instance, column, 4 * k4 + i);
-                size_t index = gpu_weight_at(p->s, op, k4, column) * 4 + i;
+                size_t index = weight_index(p, columns, column, 4 * k4 + i);
                 if (p->s->half) {
                     p->overflow |= !(fabsf(value) <= MAX_HALF);
                     ((uint16_t *)to)[index] = ag_float_to_half(value);
@@ -185,12 +198,69 @@ static void append_decoder(struct packer *p)
     append_vector(p, RES_EMBED, 0, p->w->embed, (size_t)c->vocab * c->width);
 }
 
+// ---- matrix units ----------------------------------------------------------------------------
+
+static bool read_places(struct ag_gpu *gpu, struct ag_kernel *kernel, struct ag_buffer *tile,
+                        struct ag_buffer *held, uint32_t *out, struct ag_error *err)
+{
+    uint16_t numbers[256];
+    for (uint32_t i = 0; i < 256; i++) { // [column][k]
+        numbers[i] = ag_float_to_half((float)(i % 16 * 16 + i / 16));
+    }
+    struct ag_cmd *cmd = ag_buffer_load(gpu, tile, 0, numbers, sizeof(numbers), err)
+                             ? ag_cmd_begin(gpu, 0, err) : NULL;
+    if (!cmd) {
+        return false;
+    }
+    ag_dispatch(cmd, kernel, AG_BIND({ .buffer = tile }, { .buffer = held }), NULL, 0, 1, 1, 1);
+    uint64_t value = ag_cmd_submit(cmd, err);
+    return value && ag_gpu_wait(gpu, value, err) && ag_buffer_read(gpu, held, 0, out, 257 * 4, err);
+}
+
+// How the device's invocations hold a tile (shaders/lib/matrix.glsl). Waits for the device.
+static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *err)
+{
+    uint32_t held[257] = { 0 };
+    bool seen[256] = { false }, ok = true;
+    for (uint32_t i = 0; i < 256; i++) {
+        p->place[i] = (uint8_t)(i % 16 * 16 + i / 16);
+    }
+    if (!p->s->tensor || p->s->emulated) {
+        return true;
+    }
+    struct ag_kernel_params params = { .library = &ag_shaders_model, .name = "matrix_layout",
+                                       .subgroup = 32 };
+    struct ag_kernel *kernel = ag_kernel_create(gpu, &params, err);
+    struct ag_buffer *tile = ag_buffer_create(gpu, AG_MEM_DEVICE, 512, "model/tile", err);
+    struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, 257 * 4, "model/lanes", err);
+    bool done = kernel && tile && out && read_places(gpu, kernel, tile, out, held, err);
+    ag_kernel_destroy(gpu, &kernel);
+    ag_buffer_destroy(gpu, &tile);
+    ag_buffer_destroy(gpu, &out);
+    for (uint32_t i = 0; i < 256 && done; i++) {
+        ok = ok && held[i] < 256 && !seen[held[i]];
+        if (ok) {
+            seen[held[i]] = true;
+            p->place[held[i]] = (uint8_t)i;
+        }
+    }
+    if (done && !(ok && held[256] == 8)) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "the matrix units of '%s' hold a tile "
+                            "in %u elements an invocation, expected each element once in 8; use "
+                            "--precision f16", ag_gpu_get_info(gpu)->name, held[256]);
+    }
+    return done;
+}
+
 bool gpu_weights_create(struct ag_gpu *gpu, const struct gpu_shape *s,
                         const struct ag_model_weights *w, struct gpu_weights *out,
                         struct ag_error *err)
 {
     memset(out, 0, sizeof(*out));
     struct packer p = { .s = s, .w = w, .out = out };
+    if (!find_places(gpu, &p, err)) {
+        return false;
+    }
     append_vision(&p);
     append_decoder(&p);
     bool ok = !p.overflow ||

@@ -248,7 +248,14 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
                 : p->source.live                          ? AG_STREAM_SLIDE
                                                           : AG_STREAM_CHUNK;
     p->on_cpu = c->backend == AG_BACKEND_CPU || (c->backend == AG_BACKEND_AUTO && gpu->software);
-    p->precision = c->precision == AG_CHOOSE_PRECISION_F16 ? AG_PRECISION_F16 : AG_PRECISION_F32;
+    p->precision = c->precision == AG_CHOOSE_PRECISION_TENSOR ? AG_PRECISION_TENSOR
+                   : c->precision == AG_CHOOSE_PRECISION_F16  ? AG_PRECISION_F16
+                                                              : AG_PRECISION_F32;
+    if (p->precision == AG_PRECISION_TENSOR && !p->on_cpu && !gpu->cooperative_matrix) {
+        return ag_fail(err, AG_ERR_DEVICE, "--precision tensor needs matrix units "
+                       "(VK_NV_cooperative_matrix, 16 x 16 x 16 halves), '%s' has none; use "
+                       "--precision f16", gpu->name);
+    }
     if (c->force_mask) {
         p->has_forced = ag_forced_open(c->force_mask, &p->forced, err);
         if (!p->has_forced) {

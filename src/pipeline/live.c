@@ -210,7 +210,10 @@ void ag_pipeline_info(struct ag_pipeline *p, struct ag_run_info *out)
              !model ? "none" : p->context == AG_CONTEXT_CANVAS ? "canvas" : "frames");
     snprintf(out->backend, sizeof(out->backend), "%s", !model ? "vulkan" : p->on_cpu ? "cpu" : "vulkan");
     snprintf(out->precision, sizeof(out->precision), "%s",
-             p->precision == AG_PRECISION_F16 && !p->on_cpu ? "f16" : "f32");
+             p->on_cpu                              ? "f32"
+             : p->precision == AG_PRECISION_TENSOR ? "tensor"
+             : p->precision == AG_PRECISION_F16    ? "f16"
+                                                   : "f32");
     snprintf(out->latency, sizeof(out->latency), "%s", model && p->async ? "async" : "sync");
     out->stale_results = p->stale_results;
     if (model) {

@@ -1,0 +1,98 @@
+// What the kernels share that run all rounds of a frame (decode.comp, decode_matrix.comp): the
+// state they start from and leave, and the selection. The includer has the buffers named here and a push
+// block `a` of decode_args.
+#include "lib/meet.glsl"
+
+uint t, stream, wg, n_wg;
+uint first, position, slots, rounds, valid; // see struct decode_state
+
+#include "lib/pick.glsl"
+
+shared vec2 rope_rows[ROUND * (HEAD_DIM / 2u)];
+
+// False: the frame ended with the prefill.
+bool begin_rounds()
+{
+    t = gl_LocalInvocationIndex;
+#ifdef PICK_WARPS
+    begin_warp();
+#endif
+    stream = gl_WorkGroupID.z;
+    wg = gl_WorkGroupID.x;
+    n_wg = gl_NumWorkGroups.x;
+    if (states[stream].rows == 0u) {
+        return false;
+    }
+    first = states[stream].first;
+    position = states[stream].position;
+    slots = min(states[stream].slots, CELLS);
+    rounds = states[stream].rounds;
+    valid = states[stream].valid;
+    uint rope_first = states[stream].rope_first;
+    for (uint i = t; i < ROUND * (HEAD_DIM / 2u); i += GROUP) {
+        uint p = (rope_first + i / (HEAD_DIM / 2u)) % ROPE_ROWS;
+        rope_rows[i] = rope[(stream * ROPE_STRIDE + p) * (HEAD_DIM / 2u) + i % (HEAD_DIM / 2u)];
+    }
+    forget_bans();
+    barrier();
+    ban_results(stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS, slots);
+    meet_begin(stream);
+    return true;
+}
+
+// From logits[logits0] on. Returns whether the frame ends. Every workgroup comes to the same ids,
+// one writes them.
+bool select_ids(uint round, uint logits0)
+{
+    float loss = load_round(logits0);
+    uint before = slots;
+    bool ended = pick_round(round, stream, before, loss);
+    uint n = min(n_slots, CELLS - before);
+    if (wg == 0u && t < n) {
+        uint ids0 = stream * GAZE_RESULT_WORDS(CELLS) + GAZE_RESULT_IDS;
+        results[ids0 + before + t] = emitted[t];
+        results[ids0 + CELLS + before + t] = floatBitsToUint(loss);
+        cells[stream * CELLS + before + t] = emitted[t] == EOS ? NONE : emitted[t];
+    }
+    position += ROUND;
+    slots = before + n;
+    rounds = round + 1u;
+    valid += n_fed;
+    return ended;
+}
+
+// What the rounds leave: the result so far, and in x the ids for the next round or, behind the end
+// of the frame, those pending for the next prefill.
+void leave(bool ended, uint n_pending)
+{
+    for (uint i = t; i < n_pending * WIDTH; i += GROUP) {
+        uint row = i / WIDTH, c = i % WIDTH;
+        x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + c] = embed[fed[row] * WIDTH + c];
+    }
+    if (t != 0u) {
+        return;
+    }
+    decode_state s = states[stream];
+    s.rows = ended ? 0u : ROUND;
+    s.position = position;
+    s.slots = slots;
+    s.rounds = rounds;
+    s.valid = valid;
+    s.n_pending = ended ? n_pending : 0u;
+    if (ended && a.slide != 0u) {
+        frame_tokens[stream * HORIZON + (s.frame_at + s.n_frames) % HORIZON] = TOKENS + valid;
+        s.n_frames = min(s.n_frames + 1u, HORIZON);
+    }
+    states[stream] = s;
+    cell_counts[stream] = slots;
+    uint at = stream * GAZE_RESULT_WORDS(CELLS);
+    results[at] = slots;
+    results[at + 1u] = rounds;
+    results[at + 2u] = valid;
+    results[at + 3u] = position;
+    results[at + 4u] = position - first;
+    results[at + 5u] = s.chunk_start;
+    results[at + 6u] = a.frame_low;
+    results[at + 7u] = a.frame_high;
+    results[at + 8u] = a.record;
+}

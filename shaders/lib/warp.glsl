@@ -1,0 +1,98 @@
+// A subgroup of 32 as lib/matrix.glsl wants it: its number, its invocations, and sums over it,
+// which everybody calls. EMULATED: any 32 neighbours, through shared memory (barriers!).
+const uint WARPS = GROUP / 32u;
+
+uint warp, lane;
+
+#ifdef EMULATED
+shared uint warp_words[GROUP];
+
+void begin_warp()
+{
+    warp = gl_LocalInvocationIndex / 32u;
+    lane = gl_LocalInvocationIndex % 32u;
+}
+
+void warp_share(uint word)
+{
+    barrier();
+    warp_words[gl_LocalInvocationIndex] = word;
+    barrier();
+}
+
+float warp_add(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float sum = 0.0;
+    for (uint i = 0u; i < 32u; i++) {
+        sum += uintBitsToFloat(warp_words[warp * 32u + i]);
+    }
+    return sum;
+}
+
+float warp_max(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float top = v;
+    for (uint i = 0u; i < 32u; i++) {
+        top = max(top, uintBitsToFloat(warp_words[warp * 32u + i]));
+    }
+    return top;
+}
+
+uint warp_max(uint v)
+{
+    warp_share(v);
+    uint top = v;
+    for (uint i = 0u; i < 32u; i++) {
+        top = max(top, warp_words[warp * 32u + i]);
+    }
+    return top;
+}
+
+uint warp_min(uint v)
+{
+    warp_share(v);
+    uint least = v;
+    for (uint i = 0u; i < 32u; i++) {
+        least = min(least, warp_words[warp * 32u + i]);
+    }
+    return least;
+}
+
+bool warp_any(bool v)
+{
+    return warp_max(v ? 1u : 0u) != 0u;
+}
+#else
+void begin_warp()
+{
+    warp = gl_SubgroupID;
+    lane = gl_SubgroupInvocationID;
+}
+
+float warp_add(float v)
+{
+    return subgroupAdd(v);
+}
+
+float warp_max(float v)
+{
+    return subgroupMax(v);
+}
+
+uint warp_max(uint v)
+{
+    return subgroupMax(v);
+}
+
+uint warp_min(uint v)
+{
+    return subgroupMin(v);
+}
+
+bool warp_any(bool v)
+{
+    return subgroupAny(v);
+}
+#endif

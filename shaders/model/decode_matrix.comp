@@ -1,0 +1,737 @@
+// decode.comp with the products on matrix units (lib/matrix.glsl): all rows of a round are one tile
+// of 16. Workgroups have trades and wait only for what they need (lib/meet.glsl):
+//     attention   a head and a piece of the keys: RMSNorm, q (of the round's own keys k and v, too),
+//                 RoPE, softmax(q k) v
+//     mlp         a slice of its units: pieces together, x += W_o context (everybody the whole of
+//                 it: cheaper than one more meeting), RMSNorm, silu(gate) * up, down: a share of x
+//     heads       a few columns; then everybody the same selection
+// x stands in registers: subgroup w has rows w, w + WARPS, ..; invocation i of it the vec4 i, i + 32.
+// Sums are cut by the model and the keys only, so a hundred workgroups and one leave the same bits.
+// Needs ROUND <= 16 and heads of whole tiles. Workgroups: any number, 1, streams.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_EXT_control_flow_attributes : require
+#ifndef EMULATED
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_vote : require
+#endif
+#include "lib/model.glsl"
+#include "interface/gaze_result.h"
+#include "interface/model_args.h"
+#include "lib/precision.glsl"
+
+layout(constant_id = SPEC_UNITS) const uint UNITS = 64;
+layout(constant_id = SPEC_HEAD_COLUMNS) const uint HEAD_COLUMNS = 64;
+layout(constant_id = SPEC_ATTN_KEYS) const uint CHUNK = 256; // keys at once
+layout(constant_id = SPEC_OUT_SHARES) const uint OUT_SHARES = 2;
+
+layout(push_constant) uniform push_block { decode_args a; };
+
+const uint SLICES = (MLP + UNITS - 1u) / UNITS;
+const uint D16 = (WIDTH + 15u) / 16u; // tiles
+const uint PARTS = SLICES + 1u;       // x is the sum of: in front of the MLP, its slices
+const uint PART4 = 16u * 4u * D16;    // vec4 of such a part
+
+layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
+layout(std430, set = 0, binding = 1) coherent volatile buffer sync_block { uint sync_words[]; };
+// [streams][MAX_ROWS][D4]: the round's input
+layout(std430, set = 0, binding = 2) buffer x4_block { vec4 x4[]; };
+layout(std430, set = 0, binding = 2) buffer x_block { float x[]; };
+// [layers][streams][KVH][CAPACITY][HEAD4]
+layout(std430, set = 0, binding = 3) coherent buffer k_block { uvec2 k_cache[]; };
+layout(std430, set = 0, binding = 4) coherent buffer v_block { uvec2 v_cache[]; };
+// [streams][H][MAX_SPLITS + 1][K][HEAD4]
+layout(std430, set = 0, binding = 5) coherent buffer sum_block { vec4 attn_sums[]; };
+// [streams][H][MAX_SPLITS + 1][K] largest score, sum of weights
+layout(std430, set = 0, binding = 6) coherent buffer softmax_block { vec2 softmax[]; };
+// [streams][2][PARTS][16][4 D16]: of one layer and the next
+layout(std430, set = 0, binding = 7) coherent buffer part4_block { vec4 x_parts4[]; };
+layout(std430, set = 0, binding = 7) coherent buffer part_block { float outputs[]; };
+layout(std430, set = 0, binding = 8) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 9) readonly buffer rope_block { vec2 rope[]; };
+// [2, or the rounds with TRACE][streams][K*V + K]
+layout(std430, set = 0, binding = 10) coherent buffer logits_block { float logits[]; };
+layout(std430, set = 0, binding = 11) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
+layout(std430, set = 0, binding = 12) writeonly buffer hidden_block { vec4 hidden[]; }; // TRACE
+layout(std430, set = 0, binding = 13) readonly buffer embed_block { float embed[]; }; // [V][D]
+layout(std430, set = 0, binding = 13) readonly buffer embed4_block { vec4 embed4[]; };
+layout(std430, set = 0, binding = 14) buffer result_block { uint results[]; };
+layout(std430, set = 0, binding = 15) writeonly buffer cells_block { uint cells[]; };
+layout(std430, set = 0, binding = 16) writeonly buffer count_block { uint cell_counts[]; };
+// [streams][HORIZON]
+layout(std430, set = 0, binding = 17) writeonly buffer frames_block { uint frame_tokens[]; };
+layout(std430, set = 0, binding = 18) readonly buffer forced_block { uint forced[]; };
+
+#include "lib/warp.glsl"
+
+const uint Q_COLUMNS = HEADS * HEAD_DIM;
+const uint KV_COLUMNS = KV_HEADS * HEAD_DIM;
+const uint QKV16 = (Q_COLUMNS + 2u * KV_COLUMNS) / 16u;
+const uint LOGITS = ROUND * VOCAB + ROUND;
+const uint LOGITS16 = (LOGITS + 15u) / 16u;
+const uint HEAD16 = HEAD_DIM / 16u;
+const uint CONTEXT16 = HEADS * HEAD16;
+const uint MLP16 = (2u * MLP + 15u) / 16u;  // columns of gate and up
+const uint DOWN16 = (MLP + 15u) / 16u;      // depth of down
+const uint PIECES = MAX_SPLITS + 1u;        // the round's own keys are one more
+const uint CHUNK16 = CHUNK / 16u;
+const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
+const uint ROWS_EACH = (ROUND + WARPS - 1u) / WARPS;
+const uint FOURS_EACH = (WIDTH4 + 31u) / 32u;
+const float MASKED = -3.0e38; // no score is that low
+
+// ---- shared memory ---------------------------------------------------------------------------
+// Everything in fours. Strides spread rows over the banks, those of halves are even.
+const uint XS = 4u * D16 + 2u, QS = HEAD4 + 2u, PS = CHUNK / 4u + 2u;
+const uint CS = 4u * CONTEXT16 + 2u, MS = UNITS / 4u + 2u;
+const uint AREA_X = 0u;                    // halves: RMSNorm of x
+const uint AREA_Q = AREA_X + 16u * XS, AREA_K = AREA_Q + 16u * QS, AREA_V = AREA_K + 16u * QS;
+const uint AREA_M = AREA_Q;                // what the MLP's units give
+const uint AREA_P = AREA_Q + 16u * (3u * QS > MS ? 3u * QS : MS); // weights of the keys, or
+const uint AREA_C = AREA_P;                // context
+const uint AREA_END = AREA_P + 16u * (PS > CS ? PS : CS);
+
+// Sums of products: [shares of the depth][16][columns / 4 + 1].
+#define SHARES_OF(columns, most)                                                                  \
+    (WARPS / (columns) > (most) ? (most) : WARPS / (columns) > 0u ? WARPS / (columns) : 1u)
+const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
+const uint Q_SHARES = SHARES_OF(HEAD16, 4u), QKV_SHARES = SHARES_OF(3u * HEAD16, 4u);
+const uint O_SHARES = SHARES_OF(HEAD16, CHUNK16), H_SHARES = SHARES_OF(H_TILES, 4u);
+const uint M_SHARES = SHARES_OF(M_TILES, 4u);
+const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = CHUNK / 4u + 1u, DS = 4u * D16 + 1u;
+const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+const uint SUMS_END = 16u * MAX(MAX(MAX(Q_SHARES, O_SHARES) * HS, MAX(QKV_SHARES * QKVS, SS)),
+                                MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
+const uint KEYS_END = ROUND * ((CELLS + 3u) / 4u); // of the selection
+
+shared uvec2 tile_halves[AREA_END];
+shared uvec4 tile_sums[MAX(SUMS_END, KEYS_END)];
+shared float row_shrink[16];
+
+const uint PICK_FOURS = (CELLS + 3u) / 4u;
+
+uvec4 pick_four(uint i)
+{
+    return tile_sums[i];
+}
+
+void pick_put(uint i, uvec4 keys)
+{
+    tile_sums[i] = keys;
+}
+
+#define PICK_WARPS
+#include "lib/rounds.glsl"
+
+#define MMA_WEIGHTS
+#define MMA_CACHE
+#define MMA_OUTPUTS
+#define MMA_SUMS4
+#include "lib/matrix.glsl"
+
+// ---- products --------------------------------------------------------------------------------
+// `columns` tiles of columns, the depth of `depth` tiles in `shares`; unit u = (column, share) is
+// subgroup u % WARPS's. FETCH asks for the weights (`at`: index of tile (k, col)) as early as can be,
+// MULTIPLY leaves the sums.
+#define EACH(columns, shares) (((columns) * (shares) + WARPS - 1u) / WARPS)
+#define STEPS(shares, depth) (((depth) + (shares) - 1u) / (shares))
+#define TILES(columns, shares, depth) (EACH(columns, shares) * STEPS(shares, depth))
+#define FETCH(w, columns, shares, depth, at)                                                      \
+    [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
+        uint u = min(warp + WARPS * j, (columns) * (shares) - 1u), col = u % (columns);           \
+        [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                             \
+            uint k = min(u / (columns) * STEPS(shares, depth) + s, (depth) - 1u);                 \
+            w[j * STEPS(shares, depth) + s] = mma_ask(at);                                        \
+        }                                                                                         \
+    }
+#define MULTIPLY(w, columns, shares, depth, from, from_stride, put)                               \
+    [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
+        uint u = warp + WARPS * j, col = u % (columns), share = u / (columns);                    \
+        if (u < (columns) * (shares)) {                                                           \
+            mma_sum sum = mma_zero();                                                             \
+            [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                         \
+                uint k = share * STEPS(shares, depth) + s;                                        \
+                if ((depth) % (shares) == 0u || k < (depth)) {                                    \
+                    sum = mma_add(mma_rows((from) + 4u * k, from_stride),                         \
+                                  mma_asked(w[j * STEPS(shares, depth) + s]), sum);               \
+                }                                                                                 \
+            }                                                                                     \
+            put;                                                                                  \
+        }                                                                                         \
+    }
+
+// Four columns of a row of the sums.
+vec4 four_of(uint shares, uint stride, uint row, uint four)
+{
+    vec4 v = vec4(0.0);
+    [[unroll]] for (uint s = 0u; s < shares; s++) {
+        v += uintBitsToFloat(tile_sums[(s * 16u + row) * stride + four]);
+    }
+    return v;
+}
+
+// ---- x ---------------------------------------------------------------------------------------
+
+vec4 own_x[ROWS_EACH * FOURS_EACH];
+
+uint own_row(uint i)
+{
+    return warp + WARPS * (i / FOURS_EACH);
+}
+
+uint own_four(uint i)
+{
+    return lane + 32u * (i % FOURS_EACH);
+}
+
+bool owns(uint i)
+{
+    return own_row(i) < ROUND && own_four(i) < WIDTH4;
+}
+
+// RMSNorm of the rows from row0 on, for the products (barrier behind it is the caller's).
+void norm_x(uint row0)
+{
+    [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
+        float squares = 0.0;
+        [[unroll]] for (uint j = 0u; j < FOURS_EACH; j++) {
+            uint i = r * FOURS_EACH + j;
+            squares += owns(i) ? dot(own_x[i], own_x[i]) : 0.0;
+        }
+        float scale = inversesqrt(warp_add(squares) / float(WIDTH) + RMS_EPS);
+        [[unroll]] for (uint j = 0u; j < FOURS_EACH; j++) {
+            uint i = r * FOURS_EACH + j;
+            if (owns(i) && own_row(i) >= row0) {
+                tile_halves[AREA_X + own_row(i) * XS + own_four(i)] = half4(own_x[i] * scale);
+            }
+        }
+    }
+}
+
+uint part_at(uint layer, uint part)
+{
+    return ((stream * 2u + layer % 2u) * PARTS + part) * PART4;
+}
+
+// x behind a layer.
+void take_x(uint layer, uint row0)
+{
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        if (owns(i) && own_row(i) >= row0) {
+            uint at = own_row(i) * (4u * D16) + own_four(i);
+            vec4 part[PARTS];
+            [[unroll]] for (uint p = 0u; p < PARTS; p++) {
+                part[p] = x_parts4[part_at(layer, p) + at];
+            }
+            vec4 sum = part[SLICES];
+            [[unroll]] for (uint p = 0u; p < SLICES; p++) {
+                sum += part[p];
+            }
+            own_x[i] = sum;
+        }
+    }
+    norm_x(row0);
+    barrier();
+}
+
+// ---- attention -------------------------------------------------------------------------------
+
+const uint K_EACH = (CHUNK16 + WARPS - 1u) / WARPS, V_EACH = (CHUNK16 + O_SHARES - 1u) / O_SHARES;
+
+// Keys before this round, in tiles of 16 places of the ring, cut into pieces.
+uint key_tile0, n_key_tiles, piece_tiles, pieces;
+
+void cut_keys(uint known) // the place behind them
+{
+    key_tile0 = first / 16u;
+    n_key_tiles = min((known + 15u) / 16u - key_tile0, CAPACITY / 16u);
+    uint splits = clamp((n_key_tiles + CHUNK16 - 1u) / CHUNK16, 1u,
+                        clamp(a.max_splits, 1u, MAX_SPLITS));
+    piece_tiles = (n_key_tiles + splits - 1u) / splits;
+    pieces = splits + 1u;
+}
+
+uint cache_at(uint layer, uint head)
+{
+    uint kv = head / (HEADS / KV_HEADS);
+    return layer * a.cache_stride + (stream * KV_HEADS + kv) * CAPACITY * HEAD4;
+}
+
+vec4 turned(vec4 v, uint row, uint four)
+{
+    uint at = min(row, ROUND - 1u) * (HEAD_DIM / 2u) + 2u * four;
+    vec2 r = rope_rows[at], s = rope_rows[at + 1u];
+    return vec4(v.x * r.x - v.y * r.y, v.y * r.x + v.x * r.y, v.z * s.x - v.w * s.y,
+                v.w * s.x + v.z * s.y);
+}
+
+// q and, for the round's own keys, k and v: RoPE, and as halves where the products want them.
+void make_heads(uint layer, uint head, bool own_keys)
+{
+    const float scale = inversesqrt(float(HEAD_DIM));
+    uint w0 = a.at_qkv + layer * a.layer_stride, q0 = head * HEAD16;
+    uint k0 = (Q_COLUMNS + head / (HEADS / KV_HEADS) * HEAD_DIM) / 16u - HEAD16;
+    uint v0 = k0 + KV_COLUMNS / 16u - HEAD16;
+    uint row = t / HEAD4, four = t % HEAD4;
+    if (own_keys) {
+        mma_w w_qkv[TILES(3u * HEAD16, QKV_SHARES, D16)];
+        FETCH(w_qkv, 3u * HEAD16, QKV_SHARES, D16,
+              w0 + (k * QKV16 + (col < HEAD16 ? q0 : col < 2u * HEAD16 ? k0 : v0) + col) * 32u)
+        MULTIPLY(w_qkv, 3u * HEAD16, QKV_SHARES, D16, AREA_X, XS,
+                 mma_put(sum, share * 16u * QKVS + col * 4u, QKVS))
+        barrier();
+        for (; row < 16u; row += GROUP / HEAD4) {
+            bool exists = row < ROUND; // the others must be finite
+            vec4 q = four_of(QKV_SHARES, QKVS, row, four) * scale;
+            vec4 k = four_of(QKV_SHARES, QKVS, row, HEAD4 + four);
+            vec4 v = four_of(QKV_SHARES, QKVS, row, 2u * HEAD4 + four);
+            tile_halves[AREA_Q + row * QS + four] = half4(turned(q, row, four));
+            tile_halves[AREA_K + row * QS + four] = exists ? half4(turned(k, row, four)) : uvec2(0);
+            tile_halves[AREA_V + row * QS + four] = exists ? half4(v) : uvec2(0);
+        }
+    } else {
+        mma_w w_q[TILES(HEAD16, Q_SHARES, D16)];
+        FETCH(w_q, HEAD16, Q_SHARES, D16, w0 + (k * QKV16 + q0 + col) * 32u)
+        MULTIPLY(w_q, HEAD16, Q_SHARES, D16, AREA_X, XS,
+                 mma_put(sum, share * 16u * HS + col * 4u, HS))
+        barrier();
+        for (; row < 16u; row += GROUP / HEAD4) {
+            vec4 q = four_of(Q_SHARES, HS, row, four) * scale;
+            tile_halves[AREA_Q + row * QS + four] = half4(turned(q, row, four));
+        }
+    }
+    barrier();
+}
+
+void cache_own_keys(uint layer, uint head)
+{
+    if (head % (HEADS / KV_HEADS) == 0u) { // one of a group
+        for (uint i = t; i < ROUND * HEAD4; i += GROUP) {
+            uint row = i / HEAD4;
+            uint to = cache_at(layer, head) + (position + row) % CAPACITY * HEAD4 + i % HEAD4;
+            k_cache[to] = tile_halves[AREA_K + row * QS + i % HEAD4];
+            v_cache[to] = tile_halves[AREA_V + row * QS + i % HEAD4];
+        }
+    }
+}
+
+float largest[ROWS_EACH], weight_sum[ROWS_EACH];
+
+bool is_seen(uint row, uint tile, uint end, uint key, bool own_keys)
+{
+    if (own_keys) {
+        return key <= row;
+    }
+    uint token = (key_tile0 + tile) * 16u + key;
+    return tile + key / 16u < end && token >= first && token < position;
+}
+
+// Scores to weights, rows as in x, four keys an invocation at a time.
+void weigh(uint tile, uint end, bool own_keys)
+{
+    const uint each = (CHUNK / 4u + 31u) / 32u;
+    [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
+        uint row = warp + WARPS * r;
+        vec4 s[each];
+        float top = MASKED;
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            uint four = lane + 32u * j;
+            s[j] = uintBitsToFloat(tile_sums[min(row, 15u) * SS + min(four, SS - 1u)]);
+            [[unroll]] for (uint i = 0u; i < 4u; i++) {
+                bool seen = row < ROUND && four < CHUNK / 4u &&
+                            is_seen(row, tile, end, 4u * four + i, own_keys);
+                s[j][i] = seen ? s[j][i] : MASKED;
+                top = max(top, s[j][i]);
+            }
+        }
+        float before = largest[r];
+        largest[r] = max(before, warp_max(top));
+        float sum = 0.0;
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            uint four = lane + 32u * j;
+            vec4 w = mix(exp(s[j] - vec4(largest[r])), vec4(0.0),
+                         lessThanEqual(s[j], vec4(0.5 * MASKED)));
+            sum += dot(w, vec4(1.0));
+            if (row < ROUND && four < CHUNK / 4u) {
+                tile_halves[AREA_P + row * PS + four] = stored(w);
+            }
+        }
+        float shrink = exp(before - largest[r]);
+        weight_sum[r] = weight_sum[r] * shrink + warp_add(sum);
+        if (row < ROUND && lane == 0u) {
+            row_shrink[row] = shrink;
+        }
+    }
+}
+
+// A subgroup has tiles of keys for the scores, a tile of dimensions and every O_SHARES-th tile of
+// keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. Tiles may hold
+// keys that are not there yet; these are masked.
+mma_b next_keys[K_EACH * HEAD16], next_values[V_EACH];
+
+void fetch_chunk(uint cache0, uint tile, uint end)
+{
+    [[unroll]] for (uint j = 0u; j < K_EACH; j++) {
+        uint at = (key_tile0 + min(tile + warp + WARPS * j, end - 1u)) * 16u % CAPACITY;
+        [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+            next_keys[j * HEAD16 + d] = mma_keys(cache0 + at * HEAD4 + 4u * d, HEAD4);
+        }
+    }
+    [[unroll]] for (uint j = 0u; j < V_EACH; j++) {
+        uint i = warp / HEAD16 + O_SHARES * j;
+        uint at = (key_tile0 + min(tile + i, end - 1u)) * 16u % CAPACITY;
+        next_values[j] = mma_values(cache0 + at * HEAD4 + 4u * (warp % HEAD16), HEAD4);
+    }
+}
+
+void fetch_keys(uint layer, uint task)
+{
+    uint head = min(task / pieces, HEADS - 1u), piece = min(task % pieces, pieces - 2u);
+    fetch_chunk(cache_at(layer, head), piece * piece_tiles,
+                min((piece + 1u) * piece_tiles, n_key_tiles));
+}
+
+// softmax(q k) v over a piece of the cache, its first chunk asked for.
+void attend_cache(uint layer, uint head, uint piece, inout vec4 o)
+{
+    uint begin = piece * piece_tiles, end = min(begin + piece_tiles, n_key_tiles);
+    uint row = t / HEAD4, share = warp / HEAD16;
+    for (uint tile = begin; tile < end; tile += CHUNK16) {
+        [[unroll]] for (uint j = 0u; j < K_EACH; j++) {
+            uint i = warp + WARPS * j;
+            if (i < CHUNK16) {
+                mma_sum sum = mma_zero();
+                [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+                    sum = mma_add(mma_rows(AREA_Q + 4u * d, QS), next_keys[j * HEAD16 + d], sum);
+                }
+                mma_put(sum, i * 4u, SS);
+            }
+        }
+        barrier();
+        weigh(tile, end, false);
+        barrier();
+        if (share < O_SHARES) {
+            mma_sum sum = mma_zero();
+            [[unroll]] for (uint j = 0u; j < V_EACH; j++) {
+                uint i = share + O_SHARES * j;
+                if (i < CHUNK16) {
+                    sum = mma_add(mma_rows(AREA_P + 4u * i, PS), next_values[j], sum);
+                }
+            }
+            mma_put(sum, share * 16u * HS + warp % HEAD16 * 4u, HS);
+        }
+        bool more = tile + CHUNK16 < end;
+        if (more) {
+            fetch_chunk(cache_at(layer, head), tile + CHUNK16, end);
+        }
+        barrier();
+        if (row < ROUND) {
+            o = o * row_shrink[row] + four_of(O_SHARES, HS, row, t % HEAD4);
+        }
+        if (more) {
+            barrier();
+        }
+    }
+}
+
+// The same over the round's own keys: one tile.
+void attend_own(inout vec4 o)
+{
+    if (warp == 0u) {
+        mma_sum sum = mma_zero();
+        [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+            sum = mma_add(mma_rows(AREA_Q + 4u * d, QS), mma_columns(AREA_K + 4u * d, QS), sum);
+        }
+        mma_put(sum, 0u, SS);
+    }
+    barrier();
+    weigh(0u, 1u, true);
+    barrier();
+    if (warp < HEAD16) {
+        mma_sum sum = mma_add(mma_rows(AREA_P, PS), mma_matrix(AREA_V + 4u * warp, QS), mma_zero());
+        mma_put(sum, warp * 4u, HS);
+    }
+    barrier();
+    uint row = t / HEAD4;
+    if (row < ROUND) {
+        o = four_of(1u, HS, row, t % HEAD4);
+    }
+}
+
+void attention(uint layer, uint task)
+{
+    uint head = task / pieces, piece = task % pieces;
+    bool own_keys = piece + 1u == pieces;
+    vec4 o = vec4(0.0); // of (row, four) t
+    [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
+        largest[r] = MASKED;
+        weight_sum[r] = 0.0;
+    }
+    make_heads(layer, head, own_keys);
+    if (own_keys) {
+        cache_own_keys(layer, head);
+        attend_own(o);
+    } else {
+        attend_cache(layer, head, piece, o);
+    }
+    uint out0 = ((stream * HEADS + head) * PIECES + piece) * ROUND;
+    if (t < ROUND * HEAD4) {
+        attn_sums[out0 * HEAD4 + t] = o;
+    }
+    [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
+        if (warp + WARPS * r < ROUND && lane == 0u) {
+            softmax[out0 + warp + WARPS * r] = vec2(largest[r], weight_sum[r]);
+        }
+    }
+}
+
+// ---- output projection and MLP ---------------------------------------------------------------
+
+// Pieces of the attention together, as halves. Asked for four at a time.
+void put_together(uint row0)
+{
+    const uint batch = 4u;
+    [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD4 + GROUP - 1u) / GROUP; j++) {
+        uint i = t + j * GROUP;
+        uint row = i / (HEADS * HEAD4), head = i / HEAD4 % HEADS, d = i % HEAD4;
+        if (row < row0 || row >= ROUND) {
+            continue;
+        }
+        uint at = (stream * HEADS + head) * PIECES * ROUND + row;
+        vec4 sum = vec4(0.0);
+        float top = MASKED, weights = 0.0;
+        for (uint p0 = 0u; p0 < pieces; p0 += batch) {
+            vec4 part[batch];
+            vec2 state[batch];
+            [[unroll]] for (uint p = 0u; p < batch; p++) {
+                uint from = at + min(p0 + p, pieces - 1u) * ROUND;
+                part[p] = attn_sums[from * HEAD4 + d];
+                state[p] = softmax[from];
+            }
+            float before = top;
+            [[unroll]] for (uint p = 0u; p < batch; p++) {
+                top = max(top, state[p].x);
+            }
+            float shrink = exp(before - top);
+            sum *= shrink;
+            weights *= shrink;
+            [[unroll]] for (uint p = 0u; p < batch; p++) {
+                float w = p0 + p < pieces ? exp(state[p].x - top) : 0.0;
+                sum += w * part[p];
+                weights += w * state[p].y;
+            }
+        }
+        tile_halves[AREA_C + row * CS + head * HEAD4 + d] = half4(sum / weights);
+    }
+}
+
+void mlp(uint layer, uint slice, uint row0)
+{
+    mma_w w_out[TILES(D16, OUT_SHARES, CONTEXT16)];
+    uint w0 = a.at_attn_out + layer * a.layer_stride;
+    FETCH(w_out, D16, OUT_SHARES, CONTEXT16, w0 + (k * D16 + col) * 32u)
+    put_together(row0);
+    barrier();
+    MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
+             mma_put(sum, share * 16u * DS + col * 4u, DS))
+    mma_w w_in[TILES(M_TILES, M_SHARES, D16)];
+    w0 = a.at_mlp_in + layer * a.layer_stride;
+    FETCH(w_in, M_TILES, M_SHARES, D16,
+          w0 + (k * MLP16 + min(slice * M_TILES + col, MLP16 - 1u)) * 32u)
+    barrier();
+    vec4 before[ROWS_EACH * FOURS_EACH]; // another slice may come
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        before[i] = own_x[i];
+        if (owns(i)) {
+            own_x[i] += four_of(OUT_SHARES, DS, own_row(i), own_four(i));
+            if (slice == 0u) {
+                x_parts4[part_at(layer, SLICES) + own_row(i) * (4u * D16) + own_four(i)] = own_x[i];
+            }
+        }
+    }
+    norm_x(row0);
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        own_x[i] = before[i];
+    }
+    barrier();
+    MULTIPLY(w_in, M_TILES, M_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * US + col * 4u, US))
+    mma_w w_down[TILES(D16, 1u, UNITS / 16u)];
+    w0 = a.at_mlp_out + layer * a.layer_stride;
+    FETCH(w_down, D16, 1u, UNITS / 16u,
+          w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
+    barrier();
+    for (uint u = t; u < ROUND * (UNITS / 4u); u += GROUP) {
+        uint row = u / (UNITS / 4u), four = u % (UNITS / 4u);
+        vec4 left = four_of(M_SHARES, US, row, 2u * four);
+        vec4 right = four_of(M_SHARES, US, row, 2u * four + 1u);
+        vec4 gate = vec4(left.xz, right.xz), up = vec4(left.yw, right.yw);
+        vec4 v = gate / (1.0 + exp(-gate)) * up;
+        uvec4 unit = slice * UNITS + 4u * four + uvec4(0u, 1u, 2u, 3u);
+        tile_halves[AREA_M + row * MS + four] = half4(mix(vec4(0.0), v,
+                                                          lessThan(unit, uvec4(MLP))));
+    }
+    barrier();
+    MULTIPLY(w_down, D16, 1u, UNITS / 16u, AREA_M, MS,
+             mma_store(sum, part_at(layer, slice) * 4u + col * 16u, 16u * D16))
+}
+
+// ---- heads -----------------------------------------------------------------------------------
+
+uint logits_at(uint round)
+{
+    return (TRACE != 0u ? round : round % 2u) * a.logits_stride + stream * LOGITS;
+}
+
+void heads(uint round, uint task)
+{
+    mma_w w_heads[TILES(H_TILES, H_SHARES, D16)];
+    FETCH(w_heads, H_TILES, H_SHARES, D16,
+          a.at_heads + (k * LOGITS16 + min(task * H_TILES + col, LOGITS16 - 1u)) * 32u)
+    MULTIPLY(w_heads, H_TILES, H_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * HCS + col * 4u, HCS))
+    barrier();
+    for (uint u = t; u < HEAD_COLUMNS; u += GROUP) {
+        if (task * HEAD_COLUMNS + u < LOGITS) {
+            vec4 four = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u);
+            logits[logits_at(round) + task * HEAD_COLUMNS + u] = four[u % 4u];
+        }
+    }
+    barrier();
+}
+
+void trace_hidden(uint round)
+{
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        if (owns(i) && own_row(i) == ROUND - 1u) {
+            uvec2 h = tile_halves[AREA_X + own_row(i) * XS + own_four(i)];
+            hidden[round * a.hidden_stride + stream * WIDTH4 + own_four(i)] =
+                loaded(h) * norm[own_four(i)];
+        }
+    }
+}
+
+// ---- rounds ----------------------------------------------------------------------------------
+
+float embedding(uint row, uint c)
+{
+    return c < WIDTH ? embed[fed[row] * WIDTH + c] : 0.0;
+}
+
+// The ids just chosen are the next round's input.
+void embed_ids()
+{
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        if (owns(i)) {
+            uint row = min(own_row(i), max(n_fed, 1u) - 1u), c = 4u * own_four(i);
+            own_x[i] = WIDTH % 4u == 0u ? embed4[fed[row] * WIDTH4 + own_four(i)]
+                                        : vec4(embedding(row, c), embedding(row, c + 1u),
+                                               embedding(row, c + 2u), embedding(row, c + 3u));
+        }
+    }
+    norm_x(0u);
+    barrier();
+}
+
+void load_x()
+{
+    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+        own_x[i] = owns(i) ? x4[(stream * MAX_ROWS + own_row(i)) * WIDTH4 + own_four(i)]
+                           : vec4(0.0);
+    }
+    norm_x(0u);
+    barrier();
+}
+
+// Workgroups of the two trades, and this one's number among them (NONE: it is not of them).
+uint attention_workers, attention_me, mlp_workers, mlp_me;
+
+void choose_trade()
+{
+    bool apart = n_wg > SLICES;
+    mlp_workers = apart ? SLICES : n_wg;
+    attention_workers = apart ? n_wg - SLICES : n_wg;
+    attention_me = wg < attention_workers ? wg : NONE;
+    mlp_me = !apart ? wg : wg >= attention_workers ? wg - attention_workers : NONE;
+}
+
+uint attention_done, mlp_done, heads_done; // arrivals to wait for
+
+bool forward(uint round)
+{
+    uint tasks = HEADS * pieces;
+    for (uint layer = 0u; layer < a.layers; layer++) {
+        bool last = layer + 1u == a.layers;
+        uint row0 = last ? ROUND - 1u : 0u; // whose x is needed behind the layer
+        if (attention_me < tasks) {
+            for (uint task = attention_me; task < tasks; task += attention_workers) {
+                if (task != attention_me) {
+                    fetch_keys(layer, task);
+                    barrier();
+                }
+                attention(layer, task);
+            }
+            meet_arrive(SYNC_ATTENTION);
+        }
+        attention_done += min(attention_workers, tasks);
+        if (mlp_me < SLICES) {
+            if (!meet_wait(SYNC_ATTENTION, attention_done)) {
+                return false;
+            }
+            for (uint slice = mlp_me; slice < SLICES; slice += mlp_workers) {
+                mlp(layer, slice, row0);
+                barrier();
+            }
+            meet_arrive(SYNC_MLP);
+        }
+        mlp_done += mlp_workers;
+        if (!last && attention_me < tasks) {
+            fetch_keys(layer + 1u, attention_me);
+        }
+        if (last || attention_me < tasks || mlp_me < SLICES) {
+            if (!meet_wait(SYNC_MLP, mlp_done)) {
+                return false;
+            }
+            take_x(layer, row0);
+        }
+    }
+    for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
+        heads(round, task);
+    }
+    if (TRACE != 0u && wg == 0u) {
+        trace_hidden(round);
+    }
+    meet_arrive(SYNC_HEADS);
+    heads_done += n_wg;
+    cut_keys(position + ROUND); // of the next round, if there is one
+    fetch_keys(0u, attention_me);
+    return meet_wait(SYNC_HEADS, heads_done);
+}
+
+void main()
+{
+    if (!begin_rounds()) {
+        return; // it ended with the prefill
+    }
+    choose_trade();
+    attention_done = mlp_done = heads_done = 0u;
+    cut_keys(position);
+    fetch_keys(0u, attention_me);
+    load_x();
+    bool ended = false;
+    uint n_pending = 0u;
+    for (uint round = a.first_round; round < a.end_round && !ended; round++) {
+        ended = !forward(round);
+        n_pending = 0u;
+        if (!ended) {
+            ended = select_ids(round, logits_at(round));
+            n_pending = n_fed;
+            embed_ids();
+        }
+    }
+    if (wg == 0u) {
+        leave(ended, n_pending);
+    }
+}
