@@ -53,7 +53,7 @@ struct play {
     uint32_t cached;       // tokens in the cache by the trace's valid flags
     uint32_t first_tie;    // frame of the first near tie
     uint32_t *history, n_history;
-    struct ag_gaze *kept;  // square case: [stop] the tile's gaze, ids [cells]
+    struct ag_gaze *kept;  // square case: [stop] the tile's gaze, ids and losses [cells]
     bool broken;           // the file turned out unusable: r->err is set
 };
 

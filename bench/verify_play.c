@@ -217,6 +217,7 @@ static bool play_frame(struct play *p, void *stream, float *canvas, bool *canvas
     if (p->kept) {
         p->kept[p->t].slots = g->slots;
         memcpy(p->kept[p->t].ids, g->ids, g->slots * sizeof(*g->ids));
+        memcpy(p->kept[p->t].losses, g->losses, g->slots * sizeof(*g->losses));
     }
     // The canvas is painted with what was fed back.
     for (uint32_t i = 0; p->forced && i < p->n_rounds; i++) {
