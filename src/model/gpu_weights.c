@@ -232,7 +232,7 @@ static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *e
                                        .subgroup = 32 };
     struct ag_kernel *kernel = ag_kernel_create(gpu, &params, err);
     struct ag_buffer *tile = ag_buffer_create(gpu, AG_MEM_DEVICE, 512, "model/tile", err);
-    struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, 257 * 4, "model/lanes", err);
+    struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, 257 * 4, "model/layout", err);
     bool done = kernel && tile && out && read_places(gpu, kernel, tile, out, held, err);
     ag_kernel_destroy(gpu, &kernel);
     ag_buffer_destroy(gpu, &tile);
