@@ -1,4 +1,4 @@
-// autogaze-bench model: GPU time of whole frames by stage, both contexts, both precisions.
+// autogaze-bench model: GPU time of whole frames by stage, both contexts, all precisions.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -72,7 +72,7 @@ struct decode_args {           // decode.comp
     U32 max_splits;
     U32 frame_low, frame_high, record;
     U32 layers;
-    U32 at_qkv, at_attn_out, at_mlp_in, at_mlp_out; // weights of layer 0, in four weights
+    U32 at_qkv, at_attn_out, at_mlp_in, at_mlp_out; // weights of layer 0, in words of weight[]
     U32 layer_stride;          // from a layer's weights to the next one's
     U32 at_heads;
     U32 cache_stride;          // four values, from a layer's keys or values to the next one's

@@ -17,6 +17,10 @@ layout(constant_id = SPEC_TILE_RN) const uint RN = 4;
 layout(constant_id = SPEC_TILE_KG) const uint KG = 1;
 layout(constant_id = SPEC_TILE_KC) const uint KC = 16;
 
+const uint TM = 4u * RV * RT;
+const uint TN = CT * RN;
+const uint TQ = RV * RT; // quads of rows
+
 // Depth of a piece if it is cut into so many.
 uint gemm_share(uint depth4, uint pieces)
 {
@@ -27,24 +31,34 @@ uint gemm_share(uint depth4, uint pieces)
     return length;
 }
 
+#if defined(GEMM_SQUARES) && !defined(LANES)
+const uint SQUARE_PARTS = GROUP / TM > 0u ? GROUP / TM : 1u;
+
+shared float gemm_squares[GROUP];
+
+// Sum of the squares of a row's inputs (needs GROUP >= TM).
+float gemm_square_sum(uint row)
+{
+    float sum = 0.0;
+    for (uint p = 0u; p < SQUARE_PARTS; p++) {
+        sum += gemm_squares[p * TM + row];
+    }
+    return sum;
+}
+#endif
+
 #ifdef MATRIX
 #include "lib/gemm_matrix.glsl"
 #elif defined(LANES)
 #include "lib/gemm_lanes.glsl"
 #else
 
-const uint TM = 4u * RV * RT;
-const uint TN = CT * RN;
-const uint TQ = RV * RT;     // quads of rows
 const uint XS = KC + 1u;     // one more, so that rows do not share banks
 const uint STEPS = KC / KG;  // k4 of a thread in one stage
 const uint STAGED = (TM * KC + GROUP - 1u) / GROUP; // inputs that a thread fetches for one stage
 
 shared vec4 gemm_staged[TM * XS];
 shared vec4 gemm_partial[KG * TQ * TN];
-#ifdef GEMM_SQUARES
-shared float gemm_squares[GROUP];
-#endif
 
 vec4 gemm_next_x[STAGED];
 STORED4 gemm_next_w[STEPS * RN];
@@ -64,20 +78,6 @@ vec4 gemm_sum(uint q, uint col)
     }
     return sum;
 }
-
-#ifdef GEMM_SQUARES
-const uint SQUARE_PARTS = GROUP / TM > 0u ? GROUP / TM : 1u;
-
-// Sum of the squares of a row's inputs (needs GROUP >= TM).
-float gemm_square_sum(uint row)
-{
-    float sum = 0.0;
-    for (uint p = 0u; p < SQUARE_PARTS; p++) {
-        sum += gemm_squares[p * TM + row];
-    }
-    return sum;
-}
-#endif
 
 void gemm_fetch(uint col0, uint k0, uint k_end)
 {

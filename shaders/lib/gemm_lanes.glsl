@@ -5,10 +5,7 @@
 // nothing is staged, the depth is not shared.
 //
 // Thread (rt, ct) sums rows 4*RV*rt.. of columns ct + CT*(0..RN-1); CT is a multiple of LANES.
-const uint TM = 4u * RV * RT;
-const uint TN = CT * RN;
-const uint TQ = RV * RT;                                // quads of rows
-const uint OWN_X = (4u * RV + LANES - 1u) / LANES;      // rows that a lane asks for
+const uint OWN_X = (4u * RV + LANES - 1u) / LANES; // rows that a lane asks for
 
 shared vec4 gemm_partial[TQ * TN];
 #ifdef GEMM_SQUARES

@@ -1,11 +1,7 @@
 // lib/gemm.glsl by matrix units: the same interface, inputs rounded to half precision. A subgroup
 // has RV x RN/4 tiles of 16 rows x 16 columns and one of KG shares of the depth; there are RT/4 x
-// CT/4 x KG subgroups. Depths are cut at multiples of 16. Weights lie as
-// [k/16][column/16][tile].
+// CT/4 x KG subgroups. Depths are cut at multiples of 16. Weights lie as [k/16][column/16][tile].
 #define MMA_WEIGHTS
-const uint TM = 4u * RV * RT;
-const uint TN = CT * RN;
-const uint TQ = TM / 4u;
 const uint XS = KC + 2u;     // rows do not share banks
 const uint SUMS = TN + 4u;
 const uint ROW_TILES = RV, COLUMN_TILES = RN / 4u; // of a subgroup
@@ -15,9 +11,6 @@ const uint STAGED = (TM * KC + GROUP - 1u) / GROUP;
 
 shared uvec2 tile_halves[TM * XS];
 shared float tile_sums[KG * TM * SUMS];
-#ifdef GEMM_SQUARES
-shared float gemm_squares[GROUP];
-#endif
 
 #include "lib/matrix.glsl"
 
@@ -36,19 +29,6 @@ vec4 gemm_sum(uint q, uint col)
     }
     return sum;
 }
-
-#ifdef GEMM_SQUARES
-const uint SQUARE_PARTS = GROUP / TM > 0u ? GROUP / TM : 1u;
-
-float gemm_square_sum(uint row)
-{
-    float sum = 0.0;
-    for (uint p = 0u; p < SQUARE_PARTS; p++) {
-        sum += gemm_squares[p * TM + row];
-    }
-    return sum;
-}
-#endif
 
 void gemm_tile(uint col0, uint k_begin, uint k_end)
 {

@@ -61,6 +61,12 @@ bool select_ids(uint round, uint logits0)
     return ended;
 }
 
+// Component c of a row of the round's input.
+float embedding(uint row, uint c)
+{
+    return c < WIDTH ? embed[fed[row] * WIDTH + c] : 0.0;
+}
+
 // What the rounds leave: the result so far, and in x the ids for the next round or, behind the end
 // of the frame, those pending for the next prefill.
 void leave(bool ended, uint n_pending)

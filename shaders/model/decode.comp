@@ -714,11 +714,6 @@ void heads(uint round)
 
 // ---- rounds ----------------------------------------------------------------------------------
 
-float embedding(uint row, uint c)
-{
-    return c < WIDTH ? embed[fed[row] * WIDTH + c] : 0.0;
-}
-
 // The ids just chosen are the next round's input.
 void embed_ids()
 {

@@ -104,13 +104,11 @@ const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 const uint SUMS_END = 16u * MAX(MAX(MAX(Q_SHARES, O_SHARES) * HS, MAX(QKV_SHARES * QKVS, SS)),
                                 MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
-const uint KEYS_END = ROUND * ((CELLS + 3u) / 4u); // of the selection
+const uint PICK_FOURS = (CELLS + 3u) / 4u; // keys of a slot, for the selection
 
 shared uvec2 tile_halves[AREA_END];
-shared uvec4 tile_sums[MAX(SUMS_END, KEYS_END)];
+shared uvec4 tile_sums[MAX(SUMS_END, ROUND * PICK_FOURS)];
 shared float row_shrink[16];
-
-const uint PICK_FOURS = (CELLS + 3u) / 4u;
 
 uvec4 pick_four(uint i)
 {
@@ -367,8 +365,8 @@ void weigh(uint tile, uint end, bool own_keys)
 }
 
 // A subgroup has tiles of keys for the scores, a tile of dimensions and every O_SHARES-th tile of
-// keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. Tiles may hold
-// keys that are not there yet; these are masked.
+// keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. The last tile may
+// hold places that are not written yet, or just now: they are masked, and finite whatever they are.
 mma_b next_keys[K_EACH * HEAD16], next_values[V_EACH];
 
 void fetch_chunk(uint cache0, uint tile, uint end)
@@ -614,11 +612,6 @@ void trace_hidden(uint round)
 }
 
 // ---- rounds ----------------------------------------------------------------------------------
-
-float embedding(uint row, uint c)
-{
-    return c < WIDTH ? embed[fed[row] * WIDTH + c] : 0.0;
-}
 
 // The ids just chosen are the next round's input.
 void embed_ids()

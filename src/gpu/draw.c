@@ -184,6 +184,29 @@ void ag_draw_destroy(struct ag_gpu *gpu, struct ag_draw *draw)
     *draw = (struct ag_draw){ 0 };
 }
 
+void ag_draw_begin(struct ag_cmd *cmd, VkImageView view, uint32_t width, uint32_t height,
+                   const VkClearValue *clear)
+{
+    VkRenderingAttachmentInfo color = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
+        .imageView = view,
+        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+        .loadOp = clear ? VK_ATTACHMENT_LOAD_OP_CLEAR : VK_ATTACHMENT_LOAD_OP_LOAD,
+        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
+    };
+    if (clear) {
+        color.clearValue = *clear;
+    }
+    VkRenderingInfo rendering = {
+        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
+        .renderArea.extent = { width, height },
+        .layerCount = 1,
+        .colorAttachmentCount = 1,
+        .pColorAttachments = &color,
+    };
+    vkCmdBeginRendering(ag_vk_command_buffer(cmd), &rendering);
+}
+
 void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw,
                   const struct ag_buffer *buffer, const void *push)
 {

@@ -30,6 +30,9 @@ bool ag_draw_create(struct ag_gpu *gpu, const struct ag_draw_params *params, str
 void ag_draw_destroy(struct ag_gpu *gpu, struct ag_draw *draw);
 bool ag_draw_is_srgb(VkFormat format);
 
+// Begins rendering into a colour image; `clear` NULL: over what is there. vkCmdEndRendering ends it.
+void ag_draw_begin(struct ag_cmd *cmd, VkImageView view, uint32_t width, uint32_t height,
+                   const VkClearValue *clear);
 // Binds pipeline, storage buffer and push constants; viewport and scissor are the caller's.
 void ag_draw_bind(struct ag_cmd *cmd, const struct ag_draw *draw,
                   const struct ag_buffer *buffer, const void *push);

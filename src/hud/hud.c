@@ -823,23 +823,9 @@ static void backdrop_barrier(const struct backdrop *b, const struct ag_target *t
 
 static void draw_backdrop(struct ag_hud *hud, const struct ag_target *target, struct backdrop *b)
 {
-    VkRenderingAttachmentInfo color = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
-        .imageView = b->view,
-        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-        .loadOp = VK_ATTACHMENT_LOAD_OP_CLEAR,
-        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
-        .clearValue = ag_draw_color(b->format, AG_COLOR_BACK),
-    };
-    VkRenderingInfo rendering = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
-        .renderArea.extent = { b->width, b->height },
-        .layerCount = 1,
-        .colorAttachmentCount = 1,
-        .pColorAttachments = &color,
-    };
+    VkClearValue back = ag_draw_color(b->format, AG_COLOR_BACK);
     backdrop_barrier(b, target, false);
-    vkCmdBeginRendering(ag_vk_command_buffer(target->cmd), &rendering);
+    ag_draw_begin(target->cmd, b->view, b->width, b->height, &back);
     fill_cards(hud, target);
     record(hud, target, false);
     vkCmdEndRendering(ag_vk_command_buffer(target->cmd));

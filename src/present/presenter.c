@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "../gpu/draw.h"
+
 // A frame is put together in a storage buffer: what lies behind the panels is copied in when it has
 // changed, panels are drawn by compute kernels (fragments are dear on cards made for computing, and
 // on software devices). Then it is copied to the target's image, on which the HUD draws what lies
@@ -473,21 +475,7 @@ void ag_presenter_overlay(struct ag_presenter *p)
     ag_cmd_stage_begin(p->cmd, AG_STAGE_HUD);
     image_barrier(p, &copied_to, &drawn_on);
     p->rendering = true;
-    VkRenderingAttachmentInfo color = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
-        .imageView = p->view,
-        .imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-        .loadOp = VK_ATTACHMENT_LOAD_OP_LOAD,
-        .storeOp = VK_ATTACHMENT_STORE_OP_STORE,
-    };
-    VkRenderingInfo rendering = {
-        .sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
-        .renderArea.extent = { p->target_width, p->target_height },
-        .layerCount = 1,
-        .colorAttachmentCount = 1,
-        .pColorAttachments = &color,
-    };
-    vkCmdBeginRendering(ag_vk_command_buffer(p->cmd), &rendering);
+    ag_draw_begin(p->cmd, p->view, p->target_width, p->target_height, NULL);
 }
 
 // Into the image, unless only a copy of the frame is wanted and the frame is all there is.
