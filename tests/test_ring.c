@@ -563,7 +563,8 @@ static void test_memory(void **state)
         ag_ring_release(ring, slot);
     }
     stop(&ring);
-    assert_in_range(memory.calls, 4, 6); // at most 2 slots x (small, large, free)
+    // Of each slot: small, large, free. A taker that keeps up leaves the second one alone.
+    assert_in_range(memory.calls, 3, 6);
     assert_int_equal(memory.live, 0);
 
     memory = (struct memory){ .fail_at = 64 };
