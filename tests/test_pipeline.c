@@ -249,6 +249,42 @@ static void live_switches(void **state)
     ag_free(c);
 }
 
+// patch-diff compares with the frame before, whoever made its mask. Bits of `switched`: frames of
+// another mask source.
+static void list_patches(struct ag_gpu *gpu, unsigned switched, uint64_t hashes[8])
+{
+    struct ag_config *c = OPTIONS("--source", "synthetic-pan", "--synthetic-size", "160x90",
+                                  "--mask-source", "patch-diff");
+    struct ag_pipeline *p = open_pipeline(gpu, c);
+    for (int i = 0; i < 8; i++) {
+        struct ag_live live = ag_pipeline_get_live(p);
+        live.mask_source = switched >> i & 1 ? AG_MASK_CANVAS_DIFF : AG_MASK_PATCH_DIFF;
+        assert_true(ag_pipeline_set_live(p, &live, NULL));
+        tick(p);
+    }
+    assert_true(ag_pipeline_drain(p, NULL));
+    struct ag_frame_report r;
+    while (ag_pipeline_next_report(p, &r)) {
+        hashes[r.sequence] = ag_hash(AG_HASH_SEED, r.cells, r.n_cells * sizeof(*r.cells));
+    }
+    ag_pipeline_destroy(&p);
+    ag_free(c);
+}
+
+static void frame_before(void **state)
+{
+    static const unsigned switches[] = { 0x55, 0x13, 0x6e };
+    uint64_t all[8], some[8];
+    list_patches(*state, 0, all);
+    assert_true(all[3] != all[4] && all[4] != all[5]);
+    for (size_t s = 0; s < AG_COUNT(switches); s++) {
+        list_patches(*state, switches[s], some);
+        for (int i = 0; i < 8; i++) {
+            assert_true(switches[s] >> i & 1 || some[i] == all[i]);
+        }
+    }
+}
+
 // A model that takes far longer than the source leaves: frames go on with the last mask, no frame
 // enters the model twice or out of order, the age of a mask is that of its frame.
 static void late_masks(void **state)
@@ -368,6 +404,7 @@ int main(void)
         cmocka_unit_test(one_submission_and_no_wait),
         cmocka_unit_test(too_long_for_the_model),
         cmocka_unit_test(live_switches),
+        cmocka_unit_test(frame_before),
         cmocka_unit_test(late_masks),
         cmocka_unit_test(late_masks_on_the_device),
         cmocka_unit_test(latency_is_explained),

@@ -56,7 +56,7 @@ static bool fetch(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
 {
     struct compose_cpu *c = p->compose_cpu;
     int64_t t0 = ag_now_ns();
-    ag_cmd_copy(*cmd, c->input, 0, p->rgba[p->composed & 1], 0, c->bytes);
+    ag_cmd_copy(*cmd, c->input, 0, p->rgba[pipeline_picture(p)], 0, c->bytes);
     ag_cmd_copy(*cmd, c->selected, 0, plan->selected, 0, AG_DIV_UP(p->layout.cells, 32) * 4ull);
     ag_cmd_host_barrier(*cmd);
     uint64_t value = ag_cmd_submit(*cmd, err);

@@ -50,6 +50,11 @@ static bool forced(const struct ag_pipeline *p)
     return p->has_forced;
 }
 
+bool inference_compares(const struct ag_pipeline *p)
+{
+    return p->live.mask_source == AG_MASK_PATCH_DIFF && !forced(p);
+}
+
 static void mask_layout(const struct ag_pipeline *p, struct ag_layout *out)
 {
     const struct ag_model_config *m = &p->model->config;
@@ -437,12 +442,12 @@ static bool record_model(struct ag_pipeline *p, struct slot *s, struct ag_cmd **
 bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
                       struct ag_mask *mask, bool *has_mask, struct ag_error *err)
 {
-    unsigned now = p->composed & 1;
+    unsigned now = pipeline_picture(p);
     if (forced(p)) {
         *has_mask = true;
         return record_forced(p, s, mask);
     }
-    if (p->live.mask_source == AG_MASK_PATCH_DIFF) {
+    if (inference_compares(p)) {
         ag_patch_diff_record(p->patch_diff, *cmd, p->previous_id ? scaling_picture(p, !now) : NULL,
                              scaling_picture(p, now), p->live.patch_threshold, mask);
         ag_cmd_barrier(*cmd); // the planner reads the list

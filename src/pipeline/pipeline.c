@@ -223,6 +223,11 @@ static bool reconfigure(struct ag_pipeline *p, uint32_t width, uint32_t height,
 }
 
 // ---- a frame ---------------------------------------------------------------------------------
+unsigned pipeline_picture(const struct ag_pipeline *p)
+{
+    return p->picture ^ (unsigned)inference_compares(p);
+}
+
 static bool prepare(struct ag_pipeline *p, const struct ag_frame *frame, struct ag_error *err)
 {
     uint32_t width, height;
@@ -313,11 +318,13 @@ static bool record_input(struct ag_pipeline *p, struct ag_cmd *cmd, const struct
                          const struct ag_buffer *staging, struct ag_error *err)
 {
     unsigned now = p->composed & 1;
+    unsigned picture = pipeline_picture(p);
     if (!scaling_record_picture(p, cmd, frame, staging, err)) {
         return false;
     }
     if (p->inferable) {
-        ag_preprocess_record_input(p->preprocess, cmd, scaling_picture(p, now), p->input[now], 0);
+        ag_preprocess_record_input(p->preprocess, cmd, scaling_picture(p, picture), p->input[now],
+                                   0);
     }
     if (p->rebuild_canvas) { // what a new model has to know of the picture on screen
         ag_cmd_barrier(cmd);
@@ -335,7 +342,7 @@ static void record_plan(struct ag_pipeline *p, struct ag_cmd *cmd, const struct 
     if (s->repair) {
         struct ag_mask all;
         ag_cmd_barrier(cmd);
-        ag_repair_record(p->repair, cmd, p->history, p->rgba[p->composed & 1], plan,
+        ag_repair_record(p->repair, cmd, p->history, p->rgba[pipeline_picture(p)], plan,
                          p->live.repair_db, p->live.repair_cells, &all);
         ag_cmd_barrier(cmd);
         ag_planner_replace(p->planner);
@@ -372,7 +379,7 @@ static bool record_compose(struct ag_pipeline *p, struct ag_cmd **cmd, struct sl
         }
     } else {
         struct ag_compose_job job = {
-            .input = p->rgba[now],
+            .input = p->rgba[pipeline_picture(p)],
             .history = p->history,
             .mask = p->mask,
             .mask_kept = true,
@@ -534,6 +541,7 @@ enum ag_tick ag_pipeline_tick(struct ag_pipeline *p, int64_t timeout_ns, struct 
     }
     p->history_valid = true;
     p->canvas_known = p->inferable;
+    p->picture = pipeline_picture(p);
     p->previous_id = frame->id;
     p->input_id = p->inferable ? frame->id : 0;
     p->composed++;
@@ -546,10 +554,9 @@ struct ag_pictures ag_pipeline_pictures(const struct ag_pipeline *p)
     if (!p->composed) {
         return (struct ag_pictures){ 0 };
     }
-    unsigned last = (p->composed - 1) & 1;
     const struct slot *s = &p->slot[(p->composed - 1) % FRAMES_IN_FLIGHT];
     return (struct ag_pictures){
-        .input = p->rgba[last],
+        .input = p->rgba[p->picture],
         .mask = p->mask,
         .output = p->history,
         .width = p->width,

@@ -129,8 +129,11 @@ struct ag_pipeline {
     uint64_t input_bytes;            // of all tiles' pictures
     uint32_t tile_batch;             // compute back end: tiles a record at most; 0: all
     uint32_t sar_num, sar_den;
-    struct ag_buffer *rgba[2];       // input pictures, this frame's and the one before
-    struct ag_buffer *input[2];      // model inputs [tiles][3][S][S], likewise
+    struct ag_buffer *rgba[2];       // input pictures: this frame's; the one before's where it is
+                                     // compared with (pipeline_picture)
+    unsigned picture;                // which of them is the last composed frame's
+    struct ag_buffer *input[2];      // model inputs [tiles][3][S][S], this frame's and the one
+                                     // before
     struct ag_buffer *history, *mask, *canvas;
     struct ag_buffer *host_input[2], *host_canvas; // READBACK copies for the CPU back end
     uint64_t host_input_id[2];       // frame in each; 0: none
@@ -142,7 +145,7 @@ struct ag_pipeline {
     bool history_valid;              // and with it the canvas
     bool canvas_known;
     bool rebuild_canvas;             // from the history, with the next frame
-    uint64_t previous_id;            // frame in rgba[other]; 0: none
+    uint64_t previous_id;            // frame in rgba[picture]; 0: none
     uint64_t input_id;               // frame in input[other]; 0: none
     uint64_t composed;               // frames composed
     uint64_t since_keyframe;
@@ -175,7 +178,7 @@ bool pipeline_open_source(struct ag_pipeline *p, struct ag_error *err);
 bool scaling_configure(struct ag_pipeline *p, uint32_t *width, uint32_t *height,
                        struct ag_error *err);
 void scaling_destroy(struct ag_pipeline *p);
-// Frame -> rgba[now], and the picture that masks are made from.
+// Frame -> rgba[pipeline_picture], and the picture that masks are made from.
 bool scaling_record_picture(struct ag_pipeline *p, struct ag_cmd *cmd,
                             const struct ag_frame *frame, const struct ag_buffer *staging,
                             struct ag_error *err);
@@ -194,6 +197,7 @@ bool inference_create_backend(struct ag_pipeline *p, struct ag_error *err);
 void inference_destroy_backend(struct ag_pipeline *p);
 void inference_reset(struct ag_pipeline *p); // the stream's past is gone
 bool inference_repairs(const struct ag_pipeline *p); // cells are added to every mask
+bool inference_compares(const struct ag_pipeline *p); // masks are made from two pictures
 // Records (and for the CPU back end runs) the mask of the frame in `s`. *cmd may be submitted and
 // begun anew. *mask stays untouched when there is none.
 bool inference_record(struct ag_pipeline *p, struct slot *s, struct ag_cmd **cmd,
@@ -242,6 +246,9 @@ void collect_poll(struct ag_pipeline *p); // whatever is done, without waiting
 bool collect_wait(struct ag_pipeline *p, struct slot *s, struct ag_error *err);
 
 // pipeline.c
+// Which of the two pictures the frame at hand goes to. Only patch-diff looks at the frame before:
+// everybody else uses one picture again and again, and it stays in the device's cache.
+unsigned pipeline_picture(const struct ag_pipeline *p);
 struct ag_planner_setup pipeline_plan_setup(const struct ag_pipeline *p);
 struct ag_compose_style pipeline_style(const struct ag_pipeline *p);
 bool pipeline_configure(struct ag_pipeline *p, uint32_t width, uint32_t height,

@@ -96,7 +96,7 @@ bool scaling_record_picture(struct ag_pipeline *p, struct ag_cmd *cmd,
                             struct ag_error *err)
 {
     struct scaling *s = &p->scaling;
-    unsigned now = p->composed & 1;
+    unsigned now = pipeline_picture(p);
     struct ag_preprocess *converter = s->scaler ? s->scaler : p->preprocess;
     struct ag_buffer *to = s->native ? s->native : p->rgba[now];
     if (!ag_preprocess_record_picture(converter, cmd, frame, staging, to, err)) {
@@ -119,7 +119,7 @@ void scaling_record_canvas(struct ag_pipeline *p, struct ag_cmd *cmd)
 {
     const struct ag_buffer *picture = p->history;
     // The frame before is of no use to anybody who starts with a canvas made anew.
-    struct ag_buffer *work = p->scaling.work[!(p->composed & 1)];
+    struct ag_buffer *work = p->scaling.work[!pipeline_picture(p)];
     if (work) {
         ag_preprocess_record_resized(p->scaling.scaler, cmd, p->history, work);
         picture = work;
