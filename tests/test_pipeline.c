@@ -265,7 +265,13 @@ static void list_patches(struct ag_gpu *gpu, unsigned switched, uint64_t hashes[
     assert_true(ag_pipeline_drain(p, NULL));
     struct ag_frame_report r;
     while (ag_pipeline_next_report(p, &r)) {
-        hashes[r.sequence] = ag_hash(AG_HASH_SEED, r.cells, r.n_cells * sizeof(*r.cells));
+        uint32_t bits[AG_MAX_CELLS / 32] = { 0 };
+        for (uint32_t i = 0; i < r.n_cells; i++) {
+            bits[r.cells[i] / 32] |= 1u << r.cells[i] % 32;
+        }
+        size_t bytes = AG_DIV_UP(r.layout.cells, 32) * sizeof(*bits);
+        assert_true(r.cells_hash == ag_hash(AG_HASH_SEED, bits, bytes));
+        hashes[r.sequence] = r.cells_hash;
     }
     ag_pipeline_destroy(&p);
     ag_free(c);

@@ -24,6 +24,7 @@ struct ag_frame_report {
     struct ag_plan_stats plan;
     const uint32_t *cells;         // selected cells, ascending, [n_cells]
     uint32_t n_cells;
+    uint64_t cells_hash;           // FNV-1a of their bitmap: an eighth of a byte a cell of the layout
     bool repair;                   // plan.repaired cells were added to plan.chosen ones ...
     bool repair_limited;           // ... and more would have been, but for the limit
     uint32_t repaired[AG_MAX_REPAIRED]; // worst first, [plan.repaired]
@@ -86,7 +87,8 @@ struct ag_stats_snapshot {
     struct ag_cost cost_last, cost_ema, cost_run;
     uint64_t path_counts[AG_PATH_COUNT];
     double fps;                    // frames / sum of intervals
-    uint64_t gaze_hash;            // FNV-1a over frame id, slots and ids of every measured frame
+    uint64_t gaze_hash;            // FNV-1a over number, slots and ids of every measured frame; of
+                                   // those without gaze: number and cells_hash
 };
 void ag_stats_snapshot(struct ag_stats *s, struct ag_stats_snapshot *out);
 // The last `n` frame intervals and GPU totals in milliseconds, oldest first, for the graph.

@@ -216,7 +216,9 @@ static void collect(struct ag_pipeline *p, struct slot *s)
         read_repair(p, data, r);
     }
     r->cells = k->cells;
-    r->n_cells = collect_cells((const uint32_t *)(data + p->offsets.selected), p->layout.cells, k->cells);
+    const uint32_t *selected = (const uint32_t *)(data + p->offsets.selected);
+    r->n_cells = collect_cells(selected, p->layout.cells, k->cells);
+    r->cells_hash = ag_hash(AG_HASH_SEED, selected, p->offsets.selected_bytes);
     if (s->gpu_gaze) {
         r->gaze = gpu_gaze_decode(p->gpu_gaze, data + p->offsets.gaze, &k->gaze);
         r->has_gaze = true;

@@ -136,7 +136,7 @@ void ag_stats_add(struct ag_stats *s, const struct ag_frame_report *r)
         o->gaze_hash = ag_hash(o->gaze_hash, r->gaze.ids, r->gaze.slots * sizeof(uint32_t));
     } else {
         o->gaze_hash = ag_hash(o->gaze_hash, &r->sequence, sizeof(r->sequence));
-        o->gaze_hash = ag_hash(o->gaze_hash, r->cells, r->n_cells * sizeof(uint32_t));
+        o->gaze_hash = ag_hash(o->gaze_hash, &r->cells_hash, sizeof(r->cells_hash));
     }
     if (r->mask_frame_id) {
         average_add(&o->mask_age_ms, r->mask_age_ns * 1e-6, alpha);
