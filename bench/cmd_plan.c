@@ -176,10 +176,11 @@ static int run(int argc, char **argv, struct ag_error *err)
         ok = ag_fail(err, AG_ERR_USAGE, "--list is device, mapped or host, not '%.40s'", place);
     }
     struct ag_planner_shape s;
-    if (ok && text && sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &s.group_x, &s.group_y, &s.tile_x,
-                             &s.tile_y, &s.shares, &s.max_groups, &s.max_tiles) != 7) {
-        ok = ag_fail(err, AG_ERR_USAGE, "--shape is GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,MAX_GROUPS,"
-                     "MAX_TILES, not '%.40s'", text);
+    if (ok && text && sscanf(text, "%u,%u,%u,%u,%u,%u,%u,%u", &s.group_x, &s.group_y, &s.tile_x,
+                             &s.tile_y, &s.shares, &s.max_groups, &s.max_tiles,
+                             &s.own_words) != 8) {
+        ok = ag_fail(err, AG_ERR_USAGE, "--shape is GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,"
+                     "MAX_GROUPS,MAX_TILES,OWN_WORDS, not '%.40s'", text);
     }
     if (ok) {
         b.planner = text ? ag_planner_create_shaped(b.l.gpu, &s, err)
@@ -203,7 +204,7 @@ const struct ag_bench_command ag_bench_plan = {
     .name = "plan",
     .usage = "[NAME] [--gpu NAME] [--repeats N] [--format text|csv|json] [--software allow] "
              "[--list device|mapped|host] "
-             "[--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,MAX_GROUPS,MAX_TILES]",
+             "[--shape GROUP_X,GROUP_Y,TILE_X,TILE_Y,SHARES,MAX_GROUPS,MAX_TILES,OWN_WORDS]",
     .help = "list of cells -> plan, for 1 to 47700 cells, checked against the C reference, then "
             "timed",
     .run = run,

@@ -119,8 +119,8 @@ static void check_run(const struct ag_planner_setup *setup, const uint32_t *cell
 }
 
 // Ways to cut the work: that of a GPU; many small tiles, a few workgroups, which go round often.
-static const struct ag_planner_shape gpu_shape = { 32, 16, 32, 16, 4, 264, 16 };
-static const struct ag_planner_shape odd_shape = { 3, 5, 7, 4, 3, 5, 1000 };
+static const struct ag_planner_shape gpu_shape = { 32, 16, 32, 16, 4, 264, 16, 4 };
+static const struct ag_planner_shape odd_shape = { 3, 7, 7, 4, 3, 5, 1000, 0 };
 
 static struct ag_planner *make_planner(struct ag_gpu *gpu, const struct ag_planner_shape *shape)
 {

@@ -57,11 +57,13 @@ struct ag_planner;
 struct ag_planner *ag_planner_create(struct ag_gpu *gpu, struct ag_error *err);
 // The same with the work cut by hand, for tests and benches.
 struct ag_planner_shape {
-    uint32_t group_x, group_y;         // invocations of a workgroup; 8 together, at least
+    uint32_t group_x, group_y;         // invocations of a workgroup; 16 together, at least
     uint32_t tile_x, tile_y;           // segments that it draws at once, at most
     uint32_t shares;                   // invocations that look at one cell
     uint32_t max_groups, max_tiles;    // workgroups at most, but more where tiles would be more
                                        // than this for each
+    uint32_t own_words;                // 32 cells each that a workgroup without a tile counts; 0:
+                                       // those with tiles do it
 };
 struct ag_planner *ag_planner_create_shaped(struct ag_gpu *gpu,
                                             const struct ag_planner_shape *shape,

@@ -50,11 +50,13 @@ struct plan_args {
     U32 drawn_cells, n_grids;         // of the drawn layout
     U32 target_cols, target_rows;     // `effective`: the target grid
     U32 words, own_words;             // of a bitmap: all with cells, those of a workgroup
+    U32 first_own;                    // first workgroup that has such
     U32 n_x, n_y;                     // segments
     U32 tile_x, tile_y;               // segments of a tile
     U32 tiles_x, n_tiles;             // tiles: in a row, all
+    U32 tile_groups;                  // workgroups that draw them
     U32 keyframe;
 };
-ABI_SIZE(plan_args, 72);
+ABI_SIZE(plan_args, 80);
 
 #endif

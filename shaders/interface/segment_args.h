@@ -11,10 +11,11 @@
 #define SEGMENT_COLOUR_SHIFT 4u // palette entry 0..3
 #define SEGMENT_GRID_SHIFT 8u   // grid that colours it
 
-// Cells of one grid that cover a segment of an axis, as ranges of columns (rows): lowest in the low
-// half-word, highest in the high one; empty when lowest > highest. `inner`: those of them on whose
-// first and last pixel the segment does not lie. Table: x-segments [n_grids][n_x], then y-segments
-// [n_grids][n_y].
+// Cells of one grid that cover a segment of an axis, as ranges of columns (rows): begin in the low
+// half-word, end (behind the last one) in the high one; neither descends from segment to segment,
+// not even where the range is empty. `inner`: those of them on whose first and last pixel the
+// segment does not lie; it may begin behind its end. Table: x-segments [n_grids + 1][n_x], then
+// y-segments [n_grids + 1][n_y]; the last row of each holds lengths of segments, as `cover`.
 struct segment_range {
     U32 cover, inner;
 };

@@ -27,9 +27,10 @@ _Static_assert((int)PLAN_DEDUPLICATED == (int)AG_GEOMETRY_DEDUPLICATED &&
 #define MAX_AXIS_CELLS 65535 // ranges of cells are pairs of 16 bits
 
 // An invocation of a software device does much work itself: starting one, and each barrier, is dear
-// there. So are workgroups, which all read the whole list.
-static const struct ag_planner_shape hardware_shape = { 32, 16, 32, 16, 4, 264, 16 };
-static const struct ag_planner_shape software_shape = { 8, 4, 64, 64, 1, 4, 4 };
+// there. So are workgroups, which all read the whole list. Hardware has room for workgroups that
+// count while others draw.
+static const struct ag_planner_shape hardware_shape = { 32, 16, 32, 16, 4, 264, 16, 4 };
+static const struct ag_planner_shape software_shape = { 8, 4, 64, 64, 1, 4, 4, 0 };
 
 struct ag_planner {
     struct ag_gpu *gpu;
@@ -63,6 +64,7 @@ struct ag_planner *ag_planner_create_shaped(struct ag_gpu *gpu,
                                             const struct ag_planner_shape *shape,
                                             struct ag_error *err)
 {
+    assert(shape->group_x * shape->group_y >= 2 * PLAN_MAX_GRIDS); // an invocation a grid
     struct ag_planner *p = ag_alloc(sizeof(*p));
     p->gpu = gpu;
     p->shape = *shape;
@@ -291,8 +293,8 @@ static bool make_segments(struct ag_planner *p, struct ag_error *err)
     p->edges = make_pair(p, "planner/edges", x.edges, (x.n + 1) * 4ull, y.edges, (y.n + 1) * 4ull,
                          err);
     uint64_t range = sizeof(struct segment_range);
-    p->ranges = make_pair(p, "planner/ranges", x.ranges, n * x.n * range, y.ranges,
-                          n * y.n * range, err);
+    p->ranges = make_pair(p, "planner/ranges", x.ranges, (n + 1) * x.n * range, y.ranges,
+                          (n + 1) * y.n * range, err);
     p->segments[0] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->segments[1] = make_buffer(p, "planner/segments", NULL, 4ull * x.n * y.n, err);
     p->with_these = 0;
@@ -343,10 +345,15 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
     struct ag_buffer *stats = p->stats[p->turn], *next_stats = p->stats[p->turn ^ 1];
     p->turn ^= 1;
     uint32_t tiles_x = AG_DIV_UP(p->n_x, p->shape.tile_x);
-    uint32_t tiles_y = AG_DIV_UP(p->n_y, p->shape.tile_y), n_tiles = tiles_x * tiles_y;
+    uint32_t tiles_y = AG_DIV_UP(p->n_y, p->shape.tile_y);
+    if (8 * tiles_x * tiles_y <= p->shape.max_groups) {
+        tiles_y *= 2; // few for this device: halves
+    }
+    uint32_t n_tiles = tiles_x * tiles_y;
     uint32_t groups = AG_MAX(p->shape.max_groups, AG_DIV_UP(n_tiles, p->shape.max_tiles));
-    groups = AG_MIN(groups, n_tiles);
     uint32_t words = AG_DIV_UP(AG_MAX(p->setup.layout.cells, p->drawn.cells), 32);
+    uint32_t tile_groups = AG_MIN(groups, n_tiles), own_words = p->shape.own_words;
+    uint32_t own_groups = own_words ? AG_DIV_UP(words, own_words) : 0;
     struct plan_args args = {
         .cells_at = (uint32_t)(mask->offset / 4),
         .count_at = (uint32_t)(mask->count_offset / 4),
@@ -358,22 +365,24 @@ void ag_planner_record(struct ag_planner *p, struct ag_cmd *cmd, const struct ag
         .target_cols = p->drawn.grid[0].cols,
         .target_rows = p->drawn.grid[0].rows,
         .words = words,
-        .own_words = AG_DIV_UP(words, groups),
+        .own_words = own_words ? own_words : AG_DIV_UP(words, tile_groups),
+        .first_own = own_words ? tile_groups : 0,
         .n_x = p->n_x,
         .n_y = p->n_y,
         .tile_x = AG_DIV_UP(p->n_x, tiles_x),
         .tile_y = AG_DIV_UP(p->n_y, tiles_y),
         .tiles_x = tiles_x,
         .n_tiles = n_tiles,
+        .tile_groups = tile_groups,
         .keyframe = keyframe,
     };
     ag_cmd_stage_begin(cmd, AG_STAGE_PLAN);
     ag_dispatch(cmd, p->kernels[p->setup.geometry],
                 AG_BIND({ mask->cells }, { mask->count }, { p->grids },
                         { p->sources ? p->sources : p->none }, { p->parts ? p->parts : p->none },
-                        { p->ranges }, { p->edges }, { stats }, { next_stats }, { p->selected },
-                        { p->kept }, { segments }),
-                &args, sizeof(args), groups, 1, 1);
+                        { p->ranges }, { stats }, { next_stats }, { p->selected }, { p->kept },
+                        { segments }),
+                &args, sizeof(args), tile_groups + own_groups, 1, 1);
     ag_cmd_stage_end(cmd);
     *out = (struct ag_plan){
         .stats = stats,

@@ -4,12 +4,10 @@
 
 #include "interface/plan_args.h"
 
-static uint32_t pack(uint32_t lowest, uint32_t highest)
+static uint32_t pack(uint32_t begin, uint32_t end)
 {
-    return highest << 16 | lowest;
+    return end << 16 | begin;
 }
-
-#define EMPTY_RANGE pack(1, 0)
 
 // Cells of one grid on one axis; firsts and ends never descend.
 struct cells {
@@ -85,9 +83,8 @@ static void make_ranges(const struct cells *cells, const struct ag_axis *axis,
         while (inner_begun < cells->n && cells->first[inner_begun] < begin) {
             inner_begun++;
         }
-        out[i].cover = lowest < begun ? pack(lowest, begun - 1) : EMPTY_RANGE;
-        out[i].inner = inner_lowest < inner_begun ? pack(inner_lowest, inner_begun - 1)
-                                                  : EMPTY_RANGE;
+        out[i].cover = pack(lowest, begun);
+        out[i].inner = pack(inner_lowest, inner_begun);
     }
 }
 
@@ -133,9 +130,12 @@ void ag_axis_make(const uint32_t *counts, uint32_t n_grids, uint32_t extent, uin
         cells[g] = make_cells(counts[g], extent, span, units);
     }
     make_segments(cells, n_grids, extent, out);
-    out->ranges = ag_alloc((size_t)n_grids * out->n * sizeof(*out->ranges));
+    out->ranges = ag_alloc((size_t)(n_grids + 1) * out->n * sizeof(*out->ranges));
     for (uint32_t g = 0; g < n_grids; g++) {
         make_ranges(&cells[g], out, out->ranges + (size_t)g * out->n);
+    }
+    for (uint32_t i = 0; i < out->n; i++) {
+        out->ranges[(size_t)n_grids * out->n + i].cover = out->edges[i + 1] - out->edges[i];
     }
     make_parts(cells, counts, n_grids, extent, out);
     for (uint32_t g = 0; g < n_grids; g++) {

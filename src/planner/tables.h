@@ -13,7 +13,7 @@ struct ag_axis {
     uint32_t n;                   // segments
     uint32_t *edges;              // [n + 1], 0 to extent
     uint32_t *segment_of;         // [extent]
-    struct segment_range *ranges; // [n_grids][n]
+    struct segment_range *ranges; // [n_grids + 1][n], the last row: lengths
     // See plan_args.h. Cells of all grids, one after the other.
     uint32_t n_cells, n_part_words;
     uint32_t (*parts_of)[2];      // [n_cells] begin and end, words of `parts`
