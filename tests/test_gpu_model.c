@@ -791,6 +791,41 @@ static void not_a_number(void **state)
     not_a_number_in(AG_PRECISION_TENSOR);
 }
 
+// Slots that like all ids the same take the lowest ones left, round after round, to the last.
+static void equal_logits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_small(&f, "tiny-canvas");
+    const struct ag_model_config *c = &f.model->config;
+    size_t rows = (size_t)c->round * c->vocab;
+    float *heads = ag_alloc(rows * c->width * sizeof(float));
+    for (size_t i = 0; i < rows * c->width; i++) {
+        heads[i] = f.model->weights.lm_head[i % c->width];
+    }
+    f.model->weights.lm_head = heads;
+    struct ag_gpu *gpu = test_gpu_open();
+    for (int precision = AG_PRECISION_F32; precision <= AG_PRECISION_TENSOR; precision++) {
+        struct ag_gpu_model_params params = params_for(&f);
+        params.precision = (enum ag_precision)precision;
+        params.decode = AG_DECODE_RESIDENT;
+        struct bench b;
+        open_bench(&b, gpu, f.model, &params);
+        struct ag_gpu_gaze_job job = { .budget = c->cells, .threshold = NAN };
+        run_job(&b, &job);
+        struct gaze g;
+        decode(&b, 0, &g);
+        assert_int_equal(g.g.slots, c->cells);
+        for (uint32_t i = 0; i < g.g.slots; i++) {
+            assert_int_equal(g.ids[i], i);
+        }
+        close_bench(&b);
+    }
+    test_gpu_close(&gpu);
+    ag_free(heads);
+    close_fixture(&f);
+}
+
 static void clear_errors(void **state)
 {
     (void)state;
@@ -906,6 +941,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(slide_needs_notes),
         cmocka_unit_test(previous_recomputed),
         cmocka_unit_test(not_a_number),
+        cmocka_unit_test(equal_logits),
         cmocka_unit_test(clear_errors),
         cmocka_unit_test(frame_path),
     };

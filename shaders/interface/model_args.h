@@ -78,8 +78,9 @@ struct decode_args {           // decode.comp
     U32 cache_stride;          // four values, from a layer's keys or values to the next one's
     U32 logits_stride;         // floats, from a round's logits to the next one's (TRACE)
     U32 hidden_stride;         // four floats, likewise
+    U32 keys_at;               // words, the keys (decode_matrix.comp), two of logits_stride
 };
-ABI_SIZE(decode_args, 92);
+ABI_SIZE(decode_args, 96);
 
 struct meet_args {             // meet.comp
     U32 turns;

@@ -59,8 +59,6 @@
 #define SPEC_TAIL_UNITS 40    // MLP units of a part, a multiple of 16
 #define SPEC_TAIL_PARTS 41
 
-#define SPEC_OUT_SHARES 42    // pieces of the depth of the output projection (decode_matrix.comp)
-
-#define SPEC_COUNT 43
+#define SPEC_COUNT 42
 
 #endif

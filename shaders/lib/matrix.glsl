@@ -2,21 +2,23 @@
 // subgroup of 32 (VK_NV_cooperative_matrix); EMULATED: by its invocations one by one, the same
 // results but for the order of the sums, for devices without such units (tests).
 //
-// Halves lie in fours (uvec2) in the shared array `tile_halves`; offsets and strides count fours and
-// are even. A tile of weights lies as the invocations hold it, so that each asks for its own sixteen
-// bytes: the device says at start who holds what (matrix_layout.comp, src/model/gpu_weights.c). Loading B
-// from columns is several times slower (H100: 230 cycles a tile).
+// Halves lie in fours (uvec2) in the shared array `tile_halves`; offsets and strides count fours
+// and are even. A tile of weights lies as the invocations hold it, so that each asks for its own
+// sixteen bytes: the device says at start who holds what (matrix_layout.comp,
+// src/model/gpu_weights.c). Loading B from columns of a buffer is several times slower (H100: 230
+// cycles a tile, half by half).
 //     mma_rows(at, stride)        A: 16 rows x 16 of depth from tile_halves[at], rows `stride` apart
 //     mma_columns(at, stride)     B: 16 columns, 16 of depth each, likewise (a transposed matrix)
 //     mma_matrix(at, stride)      B: 16 of depth, 16 columns each, likewise
 //     mma_ask(at), mma_asked(w)   B: a tile of weight[], asked for ahead of its use
 //     mma_ask_2(at), mma_ask_3(at)                       of weight_2[], weight_3[]
-//     mma_keys(at, stride)        B: as mma_columns, from k_cache[]
+//     mma_keys(at, stride)        A: as mma_rows, from k_cache[]
 //     mma_values(at, stride)      B: as mma_matrix, from v_cache[]
 //     mma_add(a, b, sum)          sum + a b
 //     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart; with MMA_SUMS4
 //                                 tile_sums is uvec4 and both count fours
-//     mma_store(sum, at, stride)  to outputs[at], floats
+//     mma_put_columns(sum, at, stride) the same of the transposed matrix; only with MMA_SUMS4
+//     mma_store(sum, at, stride)  to outputs[at], halves in fours
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
 // `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
@@ -25,10 +27,10 @@
 #define MMA_COLUMNS 0u // kinds of B
 #define MMA_MATRIX 1u
 #define MMA_WEIGHT 2u  // weight[], the next ones weight_2[], weight_3[]
-#define MMA_KEYS 5u
-#define MMA_VALUES 6u
+#define MMA_VALUES 5u
+#define MMA_KEYS 6u       // of A
 
-struct mma_a { uint at, stride; };
+struct mma_a { uint at, stride, kind; };
 struct mma_b { uint at, stride, kind; };
 struct mma_sum { float v[8]; };
 #define mma_w mma_b
@@ -43,6 +45,21 @@ vec4 mma_four(uvec2 h)
     return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));
 }
 
+mma_w mma_w_zero()
+{
+    return mma_w(0u, 0u, 0u);
+}
+
+mma_a mma_a_zero()
+{
+    return mma_a(0u, 0u, 0u);
+}
+
+mma_b mma_b_zero()
+{
+    return mma_b(0u, 0u, 0u);
+}
+
 mma_sum mma_zero()
 {
     return mma_sum(float[8](0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0));
@@ -50,7 +67,7 @@ mma_sum mma_zero()
 
 mma_a mma_rows(uint at, uint stride)
 {
-    return mma_a(at, stride);
+    return mma_a(at, stride, MMA_COLUMNS);
 }
 
 mma_b mma_columns(uint at, uint stride)
@@ -83,9 +100,9 @@ mma_b mma_asked(mma_w w)
     return w;
 }
 
-mma_b mma_keys(uint at, uint stride)
+mma_a mma_keys(uint at, uint stride)
 {
-    return mma_b(at, stride, MMA_KEYS);
+    return mma_a(at, stride, MMA_KEYS);
 }
 
 mma_b mma_values(uint at, uint stride)
@@ -112,11 +129,6 @@ vec4 mma_column(mma_b b, uint k4, uint col)
         }
 #endif
     }
-#ifdef MMA_CACHE
-    if (b.kind == MMA_KEYS) {
-        y = mma_four(k_cache[b.at + col * b.stride + k4]);
-    }
-#endif
 #ifdef MMA_WEIGHTS
     if (b.kind == MMA_WEIGHT) {
         w = weight[b.at + col * 2u + k4 / 2u];
@@ -129,8 +141,19 @@ vec4 mma_column(mma_b b, uint k4, uint col)
         w = weight_3[b.at + col * 2u + k4 / 2u];
     }
 #endif
-    bool is_weight = b.kind >= MMA_WEIGHT && b.kind < MMA_KEYS;
+    bool is_weight = b.kind >= MMA_WEIGHT && b.kind < MMA_VALUES;
     return is_weight ? mma_four(k4 % 2u == 0u ? w.xy : w.zw) : y;
+}
+
+// Four of the depth of a row.
+vec4 mma_row(mma_a a, uint row, uint k4)
+{
+#ifdef MMA_CACHE
+    if (a.kind == MMA_KEYS) {
+        return mma_four(k_cache[a.at + row * a.stride + k4]);
+    }
+#endif
+    return mma_four(tile_halves[a.at + row * a.stride + k4]);
 }
 
 // Invocation i of the subgroup has row i / 2, columns i % 2 * 8 ...
@@ -138,7 +161,7 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 {
     uint lane = gl_LocalInvocationIndex % 32u, row = lane / 2u;
     for (uint k4 = 0u; k4 < 4u; k4++) {
-        vec4 x = mma_four(tile_halves[a.at + row * a.stride + k4]);
+        vec4 x = mma_row(a, row, k4);
         for (uint j = 0u; j < 8u; j++) {
             vec4 y = mma_column(b, k4, lane % 2u * 8u + j);
             c.v[j] += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
@@ -160,13 +183,23 @@ void mma_put(mma_sum c, uint at, uint stride)
     }
 }
 
+#ifdef MMA_SUMS4
+void mma_put_columns(mma_sum c, uint at, uint stride)
+{
+    uint lane = gl_LocalInvocationIndex % 32u, row = lane / 2u;
+    for (uint j = 0u; j < 8u; j++) {
+        uint to = at + (lane % 2u * 8u + j) * stride + row / 4u;
+        tile_sums[to][row % 4u] = floatBitsToUint(c.v[j]);
+    }
+}
+#endif
+
 #ifdef MMA_OUTPUTS
 void mma_store(mma_sum c, uint at, uint stride)
 {
-    uint lane = gl_LocalInvocationIndex % 32u;
-    for (uint j = 0u; j < 8u; j++) {
-        outputs[at + lane / 2u * stride + lane % 2u * 8u + j] = c.v[j];
-    }
+    uint lane = gl_LocalInvocationIndex % 32u, to = at + lane / 2u * stride + lane % 2u * 2u;
+    outputs[to] = half4(vec4(c.v[0], c.v[1], c.v[2], c.v[3]));
+    outputs[to + 1u] = half4(vec4(c.v[4], c.v[5], c.v[6], c.v[7]));
 }
 #endif
 
@@ -191,6 +224,21 @@ mma_sum mma_divide(mma_sum c, uint at, uint stride)
 uint mma_warp()
 {
     return gl_SubgroupID;
+}
+
+mma_w mma_w_zero()
+{
+    return uvec4(0u);
+}
+
+mma_a mma_a_zero()
+{
+    return mma_a(0.0);
+}
+
+mma_b mma_b_zero()
+{
+    return mma_b(0.0);
 }
 
 mma_sum mma_zero()
@@ -250,10 +298,10 @@ mma_b mma_asked(mma_w w)
 }
 
 #ifdef MMA_CACHE
-mma_b mma_keys(uint at, uint stride)
+mma_a mma_keys(uint at, uint stride)
 {
-    mma_b m;
-    coopMatLoadNV(m, k_cache, at, stride, true);
+    mma_a m;
+    coopMatLoadNV(m, k_cache, at, stride, false);
     return m;
 }
 
@@ -275,10 +323,20 @@ void mma_put(mma_sum c, uint at, uint stride)
     coopMatStoreNV(c, tile_sums, at, stride, false);
 }
 
+#ifdef MMA_SUMS4
+void mma_put_columns(mma_sum c, uint at, uint stride)
+{
+    coopMatStoreNV(c, tile_sums, at, stride, true);
+}
+#endif
+
 #ifdef MMA_OUTPUTS
 void mma_store(mma_sum c, uint at, uint stride)
 {
-    coopMatStoreNV(c, outputs, at, stride, false);
+    [[unroll]] for (int i = 0; i < c.length(); i++) {
+        c[i] = clamp(c[i], -LARGEST, LARGEST);
+    }
+    coopMatStoreNV(fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>(c), outputs, at, stride, false);
 }
 #endif
 

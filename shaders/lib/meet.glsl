@@ -2,9 +2,10 @@
 // must all be running: no more of them than the device has cores, one a core (gpu_model.c tests it
 // at start). A single one needs nobody and works on every device.
 //
-// What is written before meet_arrive() is seen behind meet_wait(), but only through `coherent`
-// buffers, whose loads pass by the caches of a core; the others stay cached. Work that needs nobody
-// else, like asking for weights, goes between the two. The includer has
+// Who has waited in vain (meet_lost()) waits no more and should leave soon; what it reads is
+// worthless. What is written before meet_arrive() is seen behind meet_wait(), but only through
+// `coherent` buffers, whose loads pass by the caches of a core; the others stay cached. Work that
+// needs nobody else, like asking for weights, goes between the two. The includer has
 //     sync_words   coherent volatile uint [streams][SYNC_WORDS], zeros at first
 #include "interface/decode_state.h"
 
@@ -15,6 +16,9 @@ void meet_begin(uint stream)
 {
     meet_place = stream * SYNC_WORDS;
     meet_target = 0u;
+    if (gl_LocalInvocationIndex == 0u) {
+        meet_failed = 0u;
+    }
 }
 
 // One more at a counter (SYNC_*) ...
@@ -29,29 +33,28 @@ void meet_arrive(uint counter)
     }
 }
 
-// ... and as many as `target` since the kernel began. False once somebody has waited in vain:
-// everybody leaves.
-bool meet_wait(uint counter, uint target)
+// ... and as many as `target` since the kernel began.
+void meet_wait(uint counter, uint target)
 {
-    if (gl_NumWorkGroups.x == 1u) {
-        return true;
-    }
-    if (gl_LocalInvocationIndex == 0u) {
+    if (gl_NumWorkGroups.x > 1u && gl_LocalInvocationIndex == 0u) {
         uint spins = 0u;
-        bool failed = false;
-        while (int(sync_words[meet_place + counter] - target) < 0) {
+        bool failed = meet_failed != 0u;
+        while (!failed && int(sync_words[meet_place + counter] - target) < 0) {
             spins++;
             failed = spins > SYNC_MAX_SPINS ||
                      (spins % 64u == 0u && sync_words[meet_place + SYNC_GAVE_UP] != 0u);
             if (failed) {
                 sync_words[meet_place + SYNC_GAVE_UP] = 1u;
-                break;
+                meet_failed = 1u;
             }
         }
-        meet_failed = failed ? 1u : 0u;
     }
     barrier();
-    return meet_failed == 0u;
+}
+
+bool meet_lost()
+{
+    return meet_failed != 0u;
 }
 
 // All workgroups.
@@ -60,8 +63,8 @@ void meet_arrive()
     meet_arrive(SYNC_ARRIVED);
 }
 
-bool meet_wait()
+void meet_wait()
 {
     meet_target += gl_NumWorkGroups.x;
-    return meet_wait(SYNC_ARRIVED, meet_target);
+    meet_wait(SYNC_ARRIVED, meet_target);
 }

@@ -1,18 +1,40 @@
 // One selection round (M5.2): argmax of every slot without repeats, budget, stop by predicted loss.
 // The includer has `logits`, `results` and `forced` buffers, a push block `a` with the fields of
 // select_args used here, and calls forget_bans(), then (barrier between) ban_results() for the ids
-// already taken. PICK_WARPS: the search by a subgroup of 32.
+// already taken. PICK_WARPS: by a subgroup of 32, from keys (lib/pick_warps.glsl).
 shared uint emitted[ROUND];
-shared uint n_slots;     // slots of this round
-shared uint padded;      // 1: some slot met the threshold
-shared uint fed[ROUND];  // valid ids of the round, in order
-shared uint n_fed;
+shared uint n_slots;           // of this round
+shared uint fed[ROUND], n_fed; // valid ids of the round, in order
 
 // Larger logits have larger keys, none is 0; NaN counts as the lowest value, -0 as 0.
 uint logit_key(float value)
 {
     uint bits = value == 0.0 ? 0u : isnan(value) ? 0xff800000u : floatBitsToUint(value);
     return bits >> 31u != 0u ? ~bits : bits | 0x80000000u;
+}
+
+// Slots are judged one by one; a pad's id stays taken. The frame's very first slot is exempt.
+bool is_pad(uint round, uint slot, float loss)
+{
+    return a.threshold_on != 0u && loss <= a.threshold && (slot > 0u || round > 0u);
+}
+
+// The valid ones of emitted[0..n) (barrier before and behind it).
+void feed(uint n)
+{
+    uint t = gl_LocalInvocationIndex, rank = 0u;
+    if (t < ROUND) {
+        [[unroll]] for (uint i = 0u; i < ROUND; i++) {
+            rank += i < t && i < n && emitted[i] != EOS ? 1u : 0u;
+        }
+        bool goes_on = t < n && emitted[t] != EOS;
+        if (goes_on) {
+            fed[rank] = emitted[t];
+        }
+        if (t == ROUND - 1u) {
+            n_fed = rank + (goes_on ? 1u : 0u);
+        }
+    }
 }
 
 #ifdef PICK_WARPS
@@ -36,48 +58,23 @@ bool force(uint round, uint stream)
     return round + 1u >= min(forced[first], a.forced_rounds);
 }
 
-// Logits and losses of the round are asked for ...
-float load_round(uint logits0)
-{
-    uint t = gl_LocalInvocationIndex;
-    load_logits(logits0);
-    return t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
-}
-
-// ... and judged: emitted[0..n_slots), of which fed[0..n_fed) go on. `before`: slots of the frame
-// so far, their ids banned (barrier behind that). Returns whether the frame ends.
+// load_round() has asked for logits and losses; this judges them: emitted[0..n_slots), of which
+// fed[0..n_fed) go on. `before`: slots of the frame so far, their ids banned (barrier behind that).
+// Returns whether the frame ends.
 bool pick_round(uint round, uint stream, uint before, float loss)
 {
-    uint t = gl_LocalInvocationIndex;
-    if (t == 0u) {
-        padded = 0u;
-    }
     uint budget = min(a.budget, CELLS);
-    pick(min(ROUND, budget - min(before, budget)));
+    pick(min(ROUND, budget - min(before, budget)), round, loss);
     barrier();
-    bool ended = n_slots < ROUND || before + n_slots >= budget || round + 1u >= a.rounds;
-    // Slots are judged one by one; a pad's id stays taken. The frame's very first slot is exempt.
-    if (t < n_slots && a.threshold_on != 0u && loss <= a.threshold && (t > 0u || round > 0u)) {
-        emitted[t] = EOS;
-        padded = 1u;
-    }
-    barrier();
-    ended = ended || padded != 0u;
+    uint n = n_slots;
+    bool ended = n < ROUND || before + n >= budget || round + 1u >= a.rounds;
     if (a.forced != 0u) {
+        barrier();
         ended = force(round, stream) || round + 1u >= a.rounds;
         barrier();
+        feed(min(n_slots, CELLS - before));
+        barrier();
     }
-    if (t == 0u) {
-        uint n = 0u, most = min(n_slots, CELLS - before);
-        for (uint i = 0u; i < most; i++) {
-            uint id = emitted[i];
-            if (id != EOS) {
-                fed[n++] = id;
-            }
-        }
-        n_fed = n;
-    }
-    barrier();
     // Only a full round without pads goes on.
     return ended || n_fed != ROUND;
 }

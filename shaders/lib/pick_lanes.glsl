@@ -20,7 +20,8 @@ bool is_banned(uint id)
     return (banned[id / 32u] >> (id % 32u) & 1u) != 0u;
 }
 
-void load_logits(uint logits0)
+// Returns the loss of slot t.
+float load_round(uint logits0)
 {
     uint t = gl_LocalInvocationIndex, slot = min(t / LANES, ROUND - 1u);
     float value[OWN];
@@ -30,6 +31,7 @@ void load_logits(uint logits0)
     [[unroll]] for (uint i = 0u; i < OWN; i++) {
         own_logits[i] = t % LANES + i * LANES < CELLS ? logit_key(value[i]) : 0u;
     }
+    return t < ROUND ? logits[logits0 + ROUND * VOCAB + t] : 0.0;
 }
 
 void find_own_best()
@@ -47,7 +49,7 @@ void find_own_best()
 
 // Slots take their ids in order. All slots search at once; where a slot wants what an earlier one
 // has just taken, it and those after it search again.
-void pick(uint limit)
+void pick(uint limit, uint round, float loss)
 {
     uint t = gl_LocalInvocationIndex, slot = t / LANES, from = 0u;
     find_own_best();
@@ -99,6 +101,11 @@ void pick(uint limit)
     if (t == 0u) {
         n_slots = limit;
     }
+    if (t < limit && is_pad(round, t, loss)) {
+        emitted[t] = EOS;
+    }
+    barrier();
+    feed(limit);
 }
 
 void forget_bans()

@@ -1,139 +1,118 @@
-// Search of lib/pick.glsl by subgroups of 32: each finds the best two ids for a slot of its own, as
-// if no other slot took one; then one of them goes through the slots in order and searches again
-// only where earlier slots have taken both. Keys of the logits lie in shared memory, the
-// includer's: pick_four(i) and pick_put(i, four), [ROUND][PICK_FOURS]. Invocation i looks at fours
-// i, i + 32, .. of a slot and knows which of these ids are free. The includer has lib/warp.glsl.
-const uint PICK_EACH = (PICK_FOURS + 31u) / 32u; // at most 8
-const uint SLOTS_EACH = (ROUND + WARPS - 1u) / WARPS;
+// Search of lib/pick.glsl by one subgroup of 32, slot after slot: each has the best id that none
+// before it took. (All slots at once, and again where two want the same, is slower: slots like the
+// same ids. So is ordering each slot's best ids first: instructions that run once a round are
+// fetched from afar.) Invocation i has KEYS_EACH neighbouring ids and knows which are free.
+//
+// Whoever computes a logit leaves its key (logit_key()) in keys[], where a round has
+//     [ROUND][32][4 * KEYS4_EACH] keys, [ROUND] losses as they are        KEYS_ROUND words
+// The includer has this buffer as uvec4 keys4[], too, and shared memory for the keys, ROUND * KEYS4
+// fours: put_keys(i, four), keys_at(i); and lib/warp.glsl.
+const uint KEYS_EACH = (CELLS + 31u) / 32u; // at most 32
+const uint KEYS4_EACH = (KEYS_EACH + 3u) / 4u, KEYS4 = 32u * KEYS4_EACH;
+const uint KEYS_ROUND = (ROUND * 4u * KEYS4 + ROUND + 3u) / 4u * 4u;
 
-const uint BEST = 2u;
+shared uint picked[ROUND];
 
-shared uint candidate[ROUND * BEST], picked[ROUND];
-
-uint free_ids; // bit 4 * j + c: id 4 * (lane + 32 * j) + c
-uint n_picked; // by the round before
+uint free_ids; // bit j: id KEYS_EACH * lane + j, if there is one
 
 void forget_bans()
 {
-    free_ids = 0xffffffffu;
-    n_picked = 0u;
-}
-
-void ban(uint id)
-{
-    uint four = id / 4u;
-    free_ids &= four % 32u == lane ? ~(1u << (four / 32u * 4u + id % 4u)) : 0xffffffffu;
+    free_ids = 0u;
+    [[unroll]] for (uint j = 0u; j < KEYS_EACH; j++) {
+        free_ids |= KEYS_EACH * lane + j < CELLS ? 1u << j : 0u;
+    }
 }
 
 void ban_results(uint ids0, uint n)
 {
     for (uint i = 0u; i < n; i++) {
-        ban(min(results[ids0 + i], EOS));
+        uint id = min(results[ids0 + i], EOS);
+        free_ids &= id / KEYS_EACH == lane ? ~(1u << id % KEYS_EACH) : 0xffffffffu;
     }
 }
 
-void load_logits(uint logits0)
+// Where a logit's key or a loss lies in its round; NONE: nobody wants it.
+uint key_place(uint column)
 {
-    const uint each = (ROUND * PICK_FOURS + GROUP - 1u) / GROUP;
-    vec4 value[each];
+    uint slot = column / VOCAB, id = column % VOCAB;
+    return column >= ROUND * VOCAB + ROUND ? NONE
+           : column >= ROUND * VOCAB       ? ROUND * 4u * KEYS4 + column - ROUND * VOCAB
+           : id >= CELLS                   ? NONE
+                     : 4u * (slot * KEYS4 + id / KEYS_EACH * KEYS4_EACH) + id % KEYS_EACH;
+}
+
+// Returns the loss of slot t.
+float load_round(uint keys0)
+{
+    const uint each = (ROUND * KEYS4 + GROUP - 1u) / GROUP;
+    uint t = gl_LocalInvocationIndex;
+    uvec4 four[each];
     [[unroll]] for (uint j = 0u; j < each; j++) {
-        uint i = min(gl_LocalInvocationIndex + j * GROUP, ROUND * PICK_FOURS - 1u);
-        uint at = logits0 + i / PICK_FOURS * VOCAB, id = i % PICK_FOURS * 4u;
-        [[unroll]] for (uint c = 0u; c < 4u; c++) {
-            value[j][c] = logits[at + min(id + c, CELLS - 1u)];
-        }
+        four[j] = keys4[keys0 / 4u + min(t + j * GROUP, ROUND * KEYS4 - 1u)];
     }
+    float loss = t < ROUND ? uintBitsToFloat(keys[keys0 + ROUND * 4u * KEYS4 + t]) : 0.0;
     [[unroll]] for (uint j = 0u; j < each; j++) {
-        uint i = gl_LocalInvocationIndex + j * GROUP, id = i % PICK_FOURS * 4u;
-        uvec4 keys;
-        [[unroll]] for (uint c = 0u; c < 4u; c++) {
-            keys[c] = id + c < CELLS ? logit_key(value[j][c]) : 0u;
-        }
-        if (i < ROUND * PICK_FOURS) {
-            pick_put(i, keys);
+        if (t + j * GROUP < ROUND * KEYS4) {
+            put_keys(t + j * GROUP, four[j]);
         }
     }
+    return loss;
 }
 
-// Keys of the ids that are free.
-void load_keys(uint slot, out uvec4 keys[PICK_EACH])
+// Into picked[]; returns how many. The winner need not tell the others its id: it alone has to
+// forget it.
+uint search(uint limit)
 {
-    [[unroll]] for (uint j = 0u; j < PICK_EACH; j++) {
-        uint four = lane + 32u * j;
-        uvec4 bits = free_ids >> (4u * j) & uvec4(1u, 2u, 4u, 8u);
-        keys[j] = pick_four(slot * PICK_FOURS + min(four, PICK_FOURS - 1u));
-        keys[j] = mix(keys[j], uvec4(0u), equal(bits, uvec4(0u)));
-        keys[j] = four < PICK_FOURS ? keys[j] : uvec4(0u);
+    uvec4 next[KEYS4_EACH];
+    uint n = 0u;
+    [[unroll]] for (uint j = 0u; j < KEYS4_EACH; j++) {
+        next[j] = keys_at(lane * KEYS4_EACH + j);
     }
+    [[dont_unroll]] for (uint slot = 0u; slot < ROUND; slot++) {
+        uint key[KEYS_EACH], best = 0u, own = 0u;
+        [[unroll]] for (uint j = 0u; j < KEYS_EACH; j++) {
+            key[j] = (free_ids & 1u << j) != 0u ? next[j / 4u][j % 4u] : 0u;
+            best = max(best, key[j]);
+        }
+        [[unroll]] for (uint j = 0u; j < KEYS4_EACH; j++) {
+            next[j] = keys_at(min(slot + 1u, ROUND - 1u) * KEYS4 + lane * KEYS4_EACH + j);
+        }
+        uint top = warp_max(best);
+        [[unroll]] for (uint j = KEYS_EACH; j > 0u; j--) {
+            own = key[j - 1u] == best ? j - 1u : own;
+        }
+        bool found = top != 0u && slot < limit; // if not, then in no later slot either
+        bool equals = found && best == top;
+        uint before = warp_count(equals).x; // the lowest id of equals
+        if (equals && before == 0u) {
+            free_ids &= ~(1u << own);
+            picked[slot] = KEYS_EACH * lane + own;
+        }
+        n += found ? 1u : 0u;
+    }
+    return n;
 }
 
-// The id with the largest key, the lowest of several, whose key is then forgotten. NONE: no key.
-uint take_best(inout uvec4 keys[PICK_EACH])
+void pick(uint limit, uint round, float loss)
 {
-    uvec4 best = keys[0], id = uvec4(NONE);
-    [[unroll]] for (uint j = 1u; j < PICK_EACH; j++) {
-        best = max(best, keys[j]);
-    }
-    uint top = warp_max(max(max(best.x, best.y), max(best.z, best.w)));
-    [[unroll]] for (uint j = 0u; j < PICK_EACH; j++) {
-        uvec4 ids = 4u * (lane + 32u * j) + uvec4(0u, 1u, 2u, 3u);
-        id = min(id, mix(uvec4(NONE), ids, equal(keys[j], uvec4(top))));
-    }
-    uint lowest = warp_min(min(min(id.x, id.y), min(id.z, id.w)));
-    [[unroll]] for (uint j = 0u; j < PICK_EACH; j++) {
-        uvec4 ids = 4u * (lane + 32u * j) + uvec4(0u, 1u, 2u, 3u);
-        keys[j] = mix(keys[j], uvec4(0u), equal(ids, uvec4(lowest)));
-    }
-    return top == 0u ? NONE : lowest;
-}
-
-// Slots take their ids in order. Loops stay loops: code that runs once is fetched slowly.
-void pick(uint limit)
-{
-    uvec4 keys[PICK_EACH];
     barrier();
-    [[dont_unroll]] for (uint i = 0u; i < n_picked; i++) {
-        ban(picked[i]);
-    }
-    [[dont_unroll]] for (uint slot = warp; slot < SLOTS_EACH * WARPS; slot += WARPS) {
-        load_keys(min(slot, ROUND - 1u), keys);
-        [[dont_unroll]] for (uint i = 0u; i < BEST; i++) {
-            uint id = take_best(keys);
-            if (lane == 0u && slot < ROUND) {
-                candidate[slot * BEST + i] = id;
-            }
-        }
-    }
-    barrier();
-    n_picked = ROUND; // another round comes only behind a full one
-#ifndef EMULATED
+#ifndef EMULATED // there everybody takes part in what a subgroup does
     if (warp != 0u) {
         return;
     }
 #endif
-    uint own = NONE, n = 0u; // id of slot `lane`
-    bool exhausted = false;
-    [[dont_unroll]] for (uint slot = 0u; slot < min(limit, ROUND) && !exhausted; slot++) {
-        uint id = candidate[slot * BEST], next = candidate[slot * BEST + 1u];
-        bool taken = warp_any(lane < slot && own == id), next_taken = warp_any(lane < slot && own == next);
-        if (taken && next_taken) {
-            load_keys(slot, keys);
-            id = take_best(keys);
-        } else if (taken) {
-            id = next;
-        }
-        exhausted = id == NONE;
-        if (!exhausted) {
-            ban(id);
-            own = lane == slot ? id : own;
-            n = slot + 1u;
-        }
-    }
+    uint n = search(limit);
+    warp_fence();
+    bool goes_on = lane < n && !is_pad(round, lane, loss);
+    uvec2 count = warp_count(goes_on);
     if (warp == 0u && lane < n) {
-        emitted[lane] = own;
-        picked[lane] = own;
+        emitted[lane] = goes_on ? picked[lane] : EOS;
+        if (goes_on) {
+            fed[count.x] = picked[lane];
+        }
     }
     if (gl_LocalInvocationIndex == 0u) {
         n_slots = n;
+        n_fed = count.y;
     }
 }

@@ -1,6 +1,6 @@
 // What the kernels share that run all rounds of a frame (decode.comp, decode_matrix.comp): the
-// state they start from and leave, and the selection. The includer has the buffers named here and a push
-// block `a` of decode_args.
+// state they start from and leave, and the selection. The includer has the buffers named here and a
+// push block `a` of decode_args.
 #include "lib/meet.glsl"
 
 uint t, stream, wg, n_wg;

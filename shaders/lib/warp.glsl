@@ -50,19 +50,21 @@ uint warp_max(uint v)
     return top;
 }
 
-uint warp_min(uint v)
+// How many of the invocations before this one say yes, and how many of all.
+uvec2 warp_count(bool v)
 {
-    warp_share(v);
-    uint least = v;
+    uvec2 n = uvec2(0u);
+    warp_share(v ? 1u : 0u);
     for (uint i = 0u; i < 32u; i++) {
-        least = min(least, warp_words[warp * 32u + i]);
+        n += warp_words[warp * 32u + i] * uvec2(i < lane ? 1u : 0u, 1u);
     }
-    return least;
+    return n;
 }
 
-bool warp_any(bool v)
+// What an invocation has written to shared memory, the others of its subgroup see.
+void warp_fence()
 {
-    return warp_max(v ? 1u : 0u) != 0u;
+    barrier();
 }
 #else
 void begin_warp()
@@ -86,13 +88,15 @@ uint warp_max(uint v)
     return subgroupMax(v);
 }
 
-uint warp_min(uint v)
+uvec2 warp_count(bool v)
 {
-    return subgroupMin(v);
+    uint all = subgroupBallot(v).x;
+    return uvec2(bitCount(all & (1u << lane) - 1u), bitCount(all));
 }
 
-bool warp_any(bool v)
+void warp_fence()
 {
-    return subgroupAny(v);
+    subgroupMemoryBarrierShared();
+    subgroupBarrier();
 }
 #endif

@@ -1,20 +1,23 @@
 // decode.comp with the products on matrix units (lib/matrix.glsl): all rows of a round are one tile
 // of 16. Workgroups have trades and wait only for what they need (lib/meet.glsl):
-//     attention   a head and a piece of the keys: RMSNorm, q (of the round's own keys k and v, too),
-//                 RoPE, softmax(q k) v
+//     attention   a head and a piece of the keys: RMSNorm, q (of the round's own keys k and v,
+//                 too), RoPE, softmax(q k) v
 //     mlp         a slice of its units: pieces together, x += W_o context (everybody the whole of
 //                 it: cheaper than one more meeting), RMSNorm, silu(gate) * up, down: a share of x
 //     heads       a few columns; then everybody the same selection
-// x stands in registers: subgroup w has rows w, w + WARPS, ..; invocation i of it the vec4 i, i + 32.
+// What an invocation will need, weights and keys, it asks for before it waits for others; sums
+// that others read, they read as halves. x stands in registers: subgroup w has rows w, w + WARPS,
+// ..; invocation i of it the eights i, i + 32, ..
 // Sums are cut by the model and the keys only, so a hundred workgroups and one leave the same bits.
-// Needs ROUND <= 16 and heads of whole tiles. Workgroups: any number, 1, streams.
+// Needs ROUND <= 16, heads of whole tiles and two layers (so that a round's keys of the first are
+// written when the next round asks for them). Workgroups: any number, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_EXT_control_flow_attributes : require
 #ifndef EMULATED
 #extension GL_KHR_shader_subgroup_arithmetic : require
-#extension GL_KHR_shader_subgroup_vote : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #endif
 #include "lib/model.glsl"
 #include "interface/gaze_result.h"
@@ -24,14 +27,14 @@
 layout(constant_id = SPEC_UNITS) const uint UNITS = 64;
 layout(constant_id = SPEC_HEAD_COLUMNS) const uint HEAD_COLUMNS = 64;
 layout(constant_id = SPEC_ATTN_KEYS) const uint CHUNK = 256; // keys at once
-layout(constant_id = SPEC_OUT_SHARES) const uint OUT_SHARES = 2;
 
 layout(push_constant) uniform push_block { decode_args a; };
 
 const uint SLICES = (MLP + UNITS - 1u) / UNITS;
 const uint D16 = (WIDTH + 15u) / 16u; // tiles
-const uint PARTS = SLICES + 1u;       // x is the sum of: in front of the MLP, its slices
-const uint PART4 = 16u * 4u * D16;    // vec4 of such a part
+const uint PART8 = 16u * 2u * D16;    // eights of a part of x
+// x is the sum of: in front of the MLP, float32; its slices, halves.
+const uint PARTS8 = (SLICES + 2u) * PART8;
 
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
 layout(std430, set = 0, binding = 1) coherent volatile buffer sync_block { uint sync_words[]; };
@@ -41,17 +44,23 @@ layout(std430, set = 0, binding = 2) buffer x_block { float x[]; };
 // [layers][streams][KVH][CAPACITY][HEAD4]
 layout(std430, set = 0, binding = 3) coherent buffer k_block { uvec2 k_cache[]; };
 layout(std430, set = 0, binding = 4) coherent buffer v_block { uvec2 v_cache[]; };
-// [streams][H][MAX_SPLITS + 1][K][HEAD4]
-layout(std430, set = 0, binding = 5) coherent buffer sum_block { vec4 attn_sums[]; };
+// [streams][H][MAX_SPLITS + 1][K][HEAD8]; volatile: all loads are on their way before the first is
+// used
+layout(std430, set = 0, binding = 5) coherent volatile buffer sum_block { uvec2 attn_sums4[]; };
+layout(std430, set = 0, binding = 5) coherent volatile buffer sum8_block { uvec4 attn_sums[]; };
 // [streams][H][MAX_SPLITS + 1][K] largest score, sum of weights
-layout(std430, set = 0, binding = 6) coherent buffer softmax_block { vec2 softmax[]; };
-// [streams][2][PARTS][16][4 D16]: of one layer and the next
-layout(std430, set = 0, binding = 7) coherent buffer part4_block { vec4 x_parts4[]; };
-layout(std430, set = 0, binding = 7) coherent buffer part_block { float outputs[]; };
-layout(std430, set = 0, binding = 8) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 6) coherent volatile buffer softmax_block { vec2 softmax[]; };
+// [streams][2][PARTS8]: of one layer and the next
+layout(std430, set = 0, binding = 7) coherent buffer part4_block { vec4 x_before[]; };
+layout(std430, set = 0, binding = 7) coherent buffer part8_block { uvec4 x_parts[]; };
+layout(std430, set = 0, binding = 7) coherent buffer part_block { uvec2 outputs[]; };
+// Nobody writes it: `coherent` keeps loads where they are asked for, in front of the waiting.
+layout(std430, set = 0, binding = 8) coherent buffer weight_block { WEIGHT_WORD weight[]; };
 layout(std430, set = 0, binding = 9) readonly buffer rope_block { vec2 rope[]; };
-// [2, or the rounds with TRACE][streams][K*V + K]
-layout(std430, set = 0, binding = 10) coherent buffer logits_block { float logits[]; };
+// TRACE: [rounds][streams][K*V + K]; behind it [2][streams][KEYS_ROUND]
+layout(std430, set = 0, binding = 10) writeonly buffer logits_block { float logits[]; };
+layout(std430, set = 0, binding = 10) coherent buffer key_block { uint keys[]; };
+layout(std430, set = 0, binding = 10) coherent buffer key4_block { uvec4 keys4[]; };
 layout(std430, set = 0, binding = 11) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
 layout(std430, set = 0, binding = 12) writeonly buffer hidden_block { vec4 hidden[]; }; // TRACE
 layout(std430, set = 0, binding = 13) readonly buffer embed_block { float embed[]; }; // [V][D]
@@ -78,7 +87,9 @@ const uint PIECES = MAX_SPLITS + 1u;        // the round's own keys are one more
 const uint CHUNK16 = CHUNK / 16u;
 const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
 const uint ROWS_EACH = (ROUND + WARPS - 1u) / WARPS;
-const uint FOURS_EACH = (WIDTH4 + 31u) / 32u;
+const uint FOURS_EACH = 2u * ((2u * D16 + 31u) / 32u);
+const uint OWN_FOURS = ROWS_EACH * FOURS_EACH; // of x, an invocation
+const uint HEAD8 = HEAD_DIM / 8u;
 const float MASKED = -3.0e38; // no score is that low
 
 // ---- shared memory ---------------------------------------------------------------------------
@@ -96,28 +107,26 @@ const uint AREA_END = AREA_P + 16u * (PS > CS ? PS : CS);
 #define SHARES_OF(columns, most)                                                                  \
     (WARPS / (columns) > (most) ? (most) : WARPS / (columns) > 0u ? WARPS / (columns) : 1u)
 const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
-const uint Q_SHARES = SHARES_OF(HEAD16, 4u), QKV_SHARES = SHARES_OF(3u * HEAD16, 4u);
-const uint O_SHARES = SHARES_OF(HEAD16, CHUNK16), H_SHARES = SHARES_OF(H_TILES, 4u);
-const uint M_SHARES = SHARES_OF(M_TILES, 4u);
+const uint Q_SHARES = SHARES_OF(HEAD16, 6u), QKV_SHARES = SHARES_OF(3u * HEAD16, 4u);
+const uint O_SHARES = SHARES_OF(HEAD16, CHUNK16), H_SHARES = SHARES_OF(H_TILES, 6u);
+const uint M_SHARES = SHARES_OF(M_TILES, 4u), OUT_SHARES = SHARES_OF(D16, 2u);
 const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = CHUNK / 4u + 1u, DS = 4u * D16 + 1u;
 const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 const uint SUMS_END = 16u * MAX(MAX(MAX(Q_SHARES, O_SHARES) * HS, MAX(QKV_SHARES * QKVS, SS)),
                                 MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
-const uint PICK_FOURS = (CELLS + 3u) / 4u; // keys of a slot, for the selection
-
 shared uvec2 tile_halves[AREA_END];
-shared uvec4 tile_sums[MAX(SUMS_END, ROUND * PICK_FOURS)];
-shared float row_shrink[16];
+shared uvec4 tile_sums[MAX(SUMS_END, ROUND * 32u * ((CELLS + 127u) / 128u))]; // or the logits' keys
+shared float row_shrink[16], row_weights[16];
 
-uvec4 pick_four(uint i)
+uvec4 keys_at(uint i)
 {
     return tile_sums[i];
 }
 
-void pick_put(uint i, uvec4 keys)
+void put_keys(uint i, uvec4 four)
 {
-    tile_sums[i] = keys;
+    tile_sums[i] = four;
 }
 
 #define PICK_WARPS
@@ -131,23 +140,26 @@ void pick_put(uint i, uvec4 keys)
 
 // ---- products --------------------------------------------------------------------------------
 // `columns` tiles of columns, the depth of `depth` tiles in `shares`; unit u = (column, share) is
-// subgroup u % WARPS's. FETCH asks for the weights (`at`: index of tile (k, col)) as early as can be,
-// MULTIPLY leaves the sums.
+// subgroup u % WARPS's. FETCH asks for the weights (`at`: index of tile (k, col)) as early as can
+// be, MULTIPLY leaves the sums.
 #define EACH(columns, shares) (((columns) * (shares) + WARPS - 1u) / WARPS)
 #define STEPS(shares, depth) (((depth) + (shares) - 1u) / (shares))
 #define TILES(columns, shares, depth) (EACH(columns, shares) * STEPS(shares, depth))
 #define FETCH(w, columns, shares, depth, at)                                                      \
     [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
-        uint u = min(warp + WARPS * j, (columns) * (shares) - 1u), col = u % (columns);           \
+        uint u = warp + WARPS * j;                                                                \
+        u = (columns) * (shares) % WARPS == 0u ? u : min(u, (columns) * (shares) - 1u);           \
+        uint col = u % (columns);                                                                 \
         [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                             \
-            uint k = min(u / (columns) * STEPS(shares, depth) + s, (depth) - 1u);                 \
+            uint k = u / (columns) * STEPS(shares, depth) + s;                                    \
+            k = (depth) % (shares) == 0u ? k : min(k, (depth) - 1u);                              \
             w[j * STEPS(shares, depth) + s] = mma_ask(at);                                        \
         }                                                                                         \
     }
 #define MULTIPLY(w, columns, shares, depth, from, from_stride, put)                               \
     [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
         uint u = warp + WARPS * j, col = u % (columns), share = u / (columns);                    \
-        if (u < (columns) * (shares)) {                                                           \
+        if ((columns) * (shares) % WARPS == 0u || u < (columns) * (shares)) {                     \
             mma_sum sum = mma_zero();                                                             \
             [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                         \
                 uint k = share * STEPS(shares, depth) + s;                                        \
@@ -172,7 +184,7 @@ vec4 four_of(uint shares, uint stride, uint row, uint four)
 
 // ---- x ---------------------------------------------------------------------------------------
 
-vec4 own_x[ROWS_EACH * FOURS_EACH];
+vec4 own_x[OWN_FOURS];
 
 uint own_row(uint i)
 {
@@ -181,7 +193,7 @@ uint own_row(uint i)
 
 uint own_four(uint i)
 {
-    return lane + 32u * (i % FOURS_EACH);
+    return 2u * (lane + 32u * (i % FOURS_EACH / 2u)) + i % 2u;
 }
 
 bool owns(uint i)
@@ -190,47 +202,55 @@ bool owns(uint i)
 }
 
 // RMSNorm of the rows from row0 on, for the products (barrier behind it is the caller's).
-void norm_x(uint row0)
+void norm_rows(vec4 rows[OWN_FOURS], uint row0)
 {
     [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
         float squares = 0.0;
         [[unroll]] for (uint j = 0u; j < FOURS_EACH; j++) {
             uint i = r * FOURS_EACH + j;
-            squares += owns(i) ? dot(own_x[i], own_x[i]) : 0.0;
+            squares += owns(i) ? dot(rows[i], rows[i]) : 0.0;
         }
         float scale = inversesqrt(warp_add(squares) / float(WIDTH) + RMS_EPS);
         [[unroll]] for (uint j = 0u; j < FOURS_EACH; j++) {
             uint i = r * FOURS_EACH + j;
-            if (owns(i) && own_row(i) >= row0) {
-                tile_halves[AREA_X + own_row(i) * XS + own_four(i)] = half4(own_x[i] * scale);
+            if (own_row(i) >= row0 && own_row(i) < ROUND && own_four(i) < 4u * D16) {
+                tile_halves[AREA_X + own_row(i) * XS + own_four(i)] =
+                    owns(i) ? half4(rows[i] * scale) : uvec2(0u);
             }
         }
     }
 }
 
-uint part_at(uint layer, uint part)
+uint parts_at(uint layer)
 {
-    return ((stream * 2u + layer % 2u) * PARTS + part) * PART4;
+    return (stream * 2u + layer % 2u) * PARTS8;
+}
+
+vec4 half_of(uvec4 eight, uint i)
+{
+    return loaded(i % 2u == 0u ? eight.xy : eight.zw);
 }
 
 // x behind a layer.
 void take_x(uint layer, uint row0)
 {
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i += 2u) {
         if (owns(i) && own_row(i) >= row0) {
-            uint at = own_row(i) * (4u * D16) + own_four(i);
-            vec4 part[PARTS];
-            [[unroll]] for (uint p = 0u; p < PARTS; p++) {
-                part[p] = x_parts4[part_at(layer, p) + at];
-            }
-            vec4 sum = part[SLICES];
+            uint at = own_row(i) * (2u * D16) + own_four(i) / 2u;
+            uvec4 part[SLICES];
             [[unroll]] for (uint p = 0u; p < SLICES; p++) {
-                sum += part[p];
+                part[p] = x_parts[parts_at(layer) + (p + 2u) * PART8 + at];
             }
-            own_x[i] = sum;
+            [[unroll]] for (uint j = 0u; j < 2u; j++) {
+                vec4 sum = x_before[parts_at(layer) + 2u * at + j];
+                [[unroll]] for (uint p = 0u; p < SLICES; p++) {
+                    sum += half_of(part[p], j);
+                }
+                own_x[i + j] = sum;
+            }
         }
     }
-    norm_x(row0);
+    norm_rows(own_x, row0);
     barrier();
 }
 
@@ -238,8 +258,13 @@ void take_x(uint layer, uint row0)
 
 const uint K_EACH = (CHUNK16 + WARPS - 1u) / WARPS, V_EACH = (CHUNK16 + O_SHARES - 1u) / O_SHARES;
 
+// Workgroups of the two trades, and this one's number among them (NONE: it is not of them).
+uint attention_workers, attention_me, mlp_workers, mlp_me;
+
 // Keys before this round, in tiles of 16 places of the ring, cut into pieces.
 uint key_tile0, n_key_tiles, piece_tiles, pieces;
+// A head and a piece: this workgroup's task, the first if it has several.
+uint task_head, task_piece;
 
 void cut_keys(uint known) // the place behind them
 {
@@ -249,6 +274,8 @@ void cut_keys(uint known) // the place behind them
                         clamp(a.max_splits, 1u, MAX_SPLITS));
     piece_tiles = (n_key_tiles + splits - 1u) / splits;
     pieces = splits + 1u;
+    task_head = attention_me / pieces;
+    task_piece = attention_me % pieces;
 }
 
 uint cache_at(uint layer, uint head)
@@ -265,19 +292,30 @@ vec4 turned(vec4 v, uint row, uint four)
                 v.w * s.x + v.z * s.y);
 }
 
-// q and, for the round's own keys, k and v: RoPE, and as halves where the products want them.
-void make_heads(uint layer, uint head, bool own_keys)
+// Weights of q; for the round's own keys, of q, k and v.
+const uint Q_TILES = TILES(HEAD16, Q_SHARES, D16), QKV_TILES = TILES(3u * HEAD16, QKV_SHARES, D16);
+mma_w next_w[MAX(Q_TILES, QKV_TILES)];
+
+void fetch_qkv(uint layer, uint head, bool own_keys)
 {
-    const float scale = inversesqrt(float(HEAD_DIM));
     uint w0 = a.at_qkv + layer * a.layer_stride, q0 = head * HEAD16;
     uint k0 = (Q_COLUMNS + head / (HEADS / KV_HEADS) * HEAD_DIM) / 16u - HEAD16;
     uint v0 = k0 + KV_COLUMNS / 16u - HEAD16;
+    if (own_keys) {
+        FETCH(next_w, 3u * HEAD16, QKV_SHARES, D16,
+              w0 + (k * QKV16 + (col < HEAD16 ? q0 : col < 2u * HEAD16 ? k0 : v0) + col) * 32u)
+    } else {
+        FETCH(next_w, HEAD16, Q_SHARES, D16, w0 + (k * QKV16 + q0 + col) * 32u)
+    }
+}
+
+// q and, for the round's own keys, k and v: RoPE, and as halves where the products want them.
+void make_heads(bool own_keys)
+{
+    const float scale = inversesqrt(float(HEAD_DIM));
     uint row = t / HEAD4, four = t % HEAD4;
     if (own_keys) {
-        mma_w w_qkv[TILES(3u * HEAD16, QKV_SHARES, D16)];
-        FETCH(w_qkv, 3u * HEAD16, QKV_SHARES, D16,
-              w0 + (k * QKV16 + (col < HEAD16 ? q0 : col < 2u * HEAD16 ? k0 : v0) + col) * 32u)
-        MULTIPLY(w_qkv, 3u * HEAD16, QKV_SHARES, D16, AREA_X, XS,
+        MULTIPLY(next_w, 3u * HEAD16, QKV_SHARES, D16, AREA_X, XS,
                  mma_put(sum, share * 16u * QKVS + col * 4u, QKVS))
         barrier();
         for (; row < 16u; row += GROUP / HEAD4) {
@@ -290,9 +328,7 @@ void make_heads(uint layer, uint head, bool own_keys)
             tile_halves[AREA_V + row * QS + four] = exists ? half4(v) : uvec2(0);
         }
     } else {
-        mma_w w_q[TILES(HEAD16, Q_SHARES, D16)];
-        FETCH(w_q, HEAD16, Q_SHARES, D16, w0 + (k * QKV16 + q0 + col) * 32u)
-        MULTIPLY(w_q, HEAD16, Q_SHARES, D16, AREA_X, XS,
+        MULTIPLY(next_w, HEAD16, Q_SHARES, D16, AREA_X, XS,
                  mma_put(sum, share * 16u * HS + col * 4u, HS))
         barrier();
         for (; row < 16u; row += GROUP / HEAD4) {
@@ -360,14 +396,17 @@ void weigh(uint tile, uint end, bool own_keys)
         weight_sum[r] = weight_sum[r] * shrink + warp_add(sum);
         if (row < ROUND && lane == 0u) {
             row_shrink[row] = shrink;
+            row_weights[row] = weight_sum[r];
         }
     }
 }
 
 // A subgroup has tiles of keys for the scores, a tile of dimensions and every O_SHARES-th tile of
-// keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. The last tile may
-// hold places that are not written yet, or just now: they are masked, and finite whatever they are.
-mma_b next_keys[K_EACH * HEAD16], next_values[V_EACH];
+// keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. The last tile
+// may hold places that are not written yet, or just now: they are masked, and finite whatever they
+// are.
+mma_a next_keys[K_EACH * HEAD16];
+mma_b next_values[V_EACH];
 
 void fetch_chunk(uint cache0, uint tile, uint end)
 {
@@ -384,11 +423,31 @@ void fetch_chunk(uint cache0, uint tile, uint end)
     }
 }
 
-void fetch_keys(uint layer, uint task)
+// Nothing is asked for. Where it is not said that these registers are free, a compiler keeps them
+// through all of a turn (main()), and others spill.
+void forget_task()
 {
-    uint head = min(task / pieces, HEADS - 1u), piece = min(task % pieces, pieces - 2u);
-    fetch_chunk(cache_at(layer, head), piece * piece_tiles,
-                min((piece + 1u) * piece_tiles, n_key_tiles));
+    [[unroll]] for (uint i = 0u; i < MAX(Q_TILES, QKV_TILES); i++) {
+        next_w[i] = mma_w_zero();
+    }
+    [[unroll]] for (uint i = 0u; i < K_EACH * HEAD16; i++) {
+        next_keys[i] = mma_a_zero();
+    }
+    [[unroll]] for (uint i = 0u; i < V_EACH; i++) {
+        next_values[i] = mma_b_zero();
+    }
+}
+
+// What a task needs, but for x.
+void fetch_task(uint layer, uint head, uint piece)
+{
+    bool own_keys = piece + 1u == pieces;
+    forget_task();
+    fetch_qkv(layer, head, own_keys);
+    if (!own_keys) {
+        fetch_chunk(cache_at(layer, head), piece * piece_tiles,
+                    min((piece + 1u) * piece_tiles, n_key_tiles));
+    }
 }
 
 // softmax(q k) v over a piece of the cache, its first chunk asked for.
@@ -397,14 +456,18 @@ void attend_cache(uint layer, uint head, uint piece, inout vec4 o)
     uint begin = piece * piece_tiles, end = min(begin + piece_tiles, n_key_tiles);
     uint row = t / HEAD4, share = warp / HEAD16;
     for (uint tile = begin; tile < end; tile += CHUNK16) {
+        mma_b q[HEAD16]; // keys are the rows of this product: quick to load, and q stays
+        [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+            q[d] = mma_columns(AREA_Q + 4u * d, QS);
+        }
         [[unroll]] for (uint j = 0u; j < K_EACH; j++) {
             uint i = warp + WARPS * j;
-            if (i < CHUNK16) {
+            if (CHUNK16 % WARPS == 0u || i < CHUNK16) {
                 mma_sum sum = mma_zero();
                 [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
-                    sum = mma_add(mma_rows(AREA_Q + 4u * d, QS), next_keys[j * HEAD16 + d], sum);
+                    sum = mma_add(next_keys[j * HEAD16 + d], q[d], sum);
                 }
-                mma_put(sum, i * 4u, SS);
+                mma_put_columns(sum, i * 4u, SS);
             }
         }
         barrier();
@@ -458,16 +521,15 @@ void attend_own(inout vec4 o)
     }
 }
 
-void attention(uint layer, uint task)
+void attention(uint layer, uint head, uint piece)
 {
-    uint head = task / pieces, piece = task % pieces;
     bool own_keys = piece + 1u == pieces;
     vec4 o = vec4(0.0); // of (row, four) t
     [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
         largest[r] = MASKED;
         weight_sum[r] = 0.0;
     }
-    make_heads(layer, head, own_keys);
+    make_heads(own_keys);
     if (own_keys) {
         cache_own_keys(layer, head);
         attend_own(o);
@@ -475,8 +537,8 @@ void attention(uint layer, uint task)
         attend_cache(layer, head, piece, o);
     }
     uint out0 = ((stream * HEADS + head) * PIECES + piece) * ROUND;
-    if (t < ROUND * HEAD4) {
-        attn_sums[out0 * HEAD4 + t] = o;
+    if (t < ROUND * HEAD4) { // a mean of values, so halves do; 0 if it has no keys
+        attn_sums4[out0 * HEAD4 + t] = half4(o / max(row_weights[t / HEAD4], 1e-30));
     }
     [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
         if (warp + WARPS * r < ROUND && lane == 0u) {
@@ -487,25 +549,27 @@ void attention(uint layer, uint task)
 
 // ---- output projection and MLP ---------------------------------------------------------------
 
-// Pieces of the attention together, as halves. Asked for four at a time.
+uint attention_done, mlp_done, heads_done; // arrivals to wait for
+
+// Pieces of the attention together, as halves. Asked for a few at a time.
 void put_together(uint row0)
 {
-    const uint batch = 4u;
-    [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD4 + GROUP - 1u) / GROUP; j++) {
+    const uint batch = MAX_SPLITS > 8u ? 6u : 4u;
+    [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD8 + GROUP - 1u) / GROUP; j++) {
         uint i = t + j * GROUP;
-        uint row = i / (HEADS * HEAD4), head = i / HEAD4 % HEADS, d = i % HEAD4;
+        uint row = i / (HEADS * HEAD8), head = i / HEAD8 % HEADS, d = i % HEAD8;
         if (row < row0 || row >= ROUND) {
             continue;
         }
         uint at = (stream * HEADS + head) * PIECES * ROUND + row;
-        vec4 sum = vec4(0.0);
+        vec4 left = vec4(0.0), right = vec4(0.0);
         float top = MASKED, weights = 0.0;
         for (uint p0 = 0u; p0 < pieces; p0 += batch) {
-            vec4 part[batch];
+            uvec4 part[batch];
             vec2 state[batch];
             [[unroll]] for (uint p = 0u; p < batch; p++) {
                 uint from = at + min(p0 + p, pieces - 1u) * ROUND;
-                part[p] = attn_sums[from * HEAD4 + d];
+                part[p] = attn_sums[from * HEAD8 + d];
                 state[p] = softmax[from];
             }
             float before = top;
@@ -513,15 +577,19 @@ void put_together(uint row0)
                 top = max(top, state[p].x);
             }
             float shrink = exp(before - top);
-            sum *= shrink;
+            left *= shrink;
+            right *= shrink;
             weights *= shrink;
             [[unroll]] for (uint p = 0u; p < batch; p++) {
-                float w = p0 + p < pieces ? exp(state[p].x - top) : 0.0;
-                sum += w * part[p];
-                weights += w * state[p].y;
+                float w = p0 + p < pieces ? exp(state[p].x - top) * state[p].y : 0.0;
+                left += w * loaded(part[p].xy);
+                right += w * loaded(part[p].zw);
+                weights += w;
             }
         }
-        tile_halves[AREA_C + row * CS + head * HEAD4 + d] = half4(sum / weights);
+        uint to = AREA_C + row * CS + head * HEAD4 + 2u * d;
+        tile_halves[to] = half4(left / weights);
+        tile_halves[to + 1u] = half4(right / weights);
     }
 }
 
@@ -530,36 +598,34 @@ void mlp(uint layer, uint slice, uint row0)
     mma_w w_out[TILES(D16, OUT_SHARES, CONTEXT16)];
     uint w0 = a.at_attn_out + layer * a.layer_stride;
     FETCH(w_out, D16, OUT_SHARES, CONTEXT16, w0 + (k * D16 + col) * 32u)
-    put_together(row0);
-    barrier();
-    MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
-             mma_put(sum, share * 16u * DS + col * 4u, DS))
     mma_w w_in[TILES(M_TILES, M_SHARES, D16)];
     w0 = a.at_mlp_in + layer * a.layer_stride;
     FETCH(w_in, M_TILES, M_SHARES, D16,
           w0 + (k * MLP16 + min(slice * M_TILES + col, MLP16 - 1u)) * 32u)
-    barrier();
-    vec4 before[ROWS_EACH * FOURS_EACH]; // another slice may come
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
-        before[i] = own_x[i];
-        if (owns(i)) {
-            own_x[i] += four_of(OUT_SHARES, DS, own_row(i), own_four(i));
-            if (slice == 0u) {
-                x_parts4[part_at(layer, SLICES) + own_row(i) * (4u * D16) + own_four(i)] = own_x[i];
-            }
-        }
-    }
-    norm_x(row0);
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
-        own_x[i] = before[i];
-    }
-    barrier();
-    MULTIPLY(w_in, M_TILES, M_SHARES, D16, AREA_X, XS,
-             mma_put(sum, share * 16u * US + col * 4u, US))
     mma_w w_down[TILES(D16, 1u, UNITS / 16u)];
     w0 = a.at_mlp_out + layer * a.layer_stride;
     FETCH(w_down, D16, 1u, UNITS / 16u,
           w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
+    meet_wait(SYNC_ATTENTION, attention_done);
+    put_together(row0);
+    barrier();
+    MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
+             mma_put(sum, share * 16u * DS + col * 4u, DS))
+    barrier();
+    vec4 between[OWN_FOURS]; // own_x stays: another slice may come
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
+        between[i] = vec4(0.0);
+        if (owns(i)) {
+            between[i] = own_x[i] + four_of(OUT_SHARES, DS, own_row(i), own_four(i));
+            if (slice == 0u) {
+                x_before[parts_at(layer) + own_row(i) * (4u * D16) + own_four(i)] = between[i];
+            }
+        }
+    }
+    norm_rows(between, row0);
+    barrier();
+    MULTIPLY(w_in, M_TILES, M_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * US + col * 4u, US))
     barrier();
     for (uint u = t; u < ROUND * (UNITS / 4u); u += GROUP) {
         uint row = u / (UNITS / 4u), four = u % (UNITS / 4u);
@@ -573,28 +639,42 @@ void mlp(uint layer, uint slice, uint row0)
     }
     barrier();
     MULTIPLY(w_down, D16, 1u, UNITS / 16u, AREA_M, MS,
-             mma_store(sum, part_at(layer, slice) * 4u + col * 16u, 16u * D16))
+             mma_store(sum, 2u * (parts_at(layer) + (slice + 2u) * PART8) + col * 4u, 4u * D16))
 }
 
 // ---- heads -----------------------------------------------------------------------------------
 
-uint logits_at(uint round)
+// By turns: the round before may still be read.
+uint keys_of(uint round)
 {
-    return (TRACE != 0u ? round : round % 2u) * a.logits_stride + stream * LOGITS;
+    return a.keys_at + round % 2u * a.logits_stride + stream * KEYS_ROUND;
 }
+
+mma_w next_heads[TILES(H_TILES, H_SHARES, D16)];
+
+void fetch_heads(uint task)
+{
+    FETCH(next_heads, H_TILES, H_SHARES, D16,
+          a.at_heads + (k * LOGITS16 + min(task * H_TILES + col, LOGITS16 - 1u)) * 32u)
+}
+
+uint own_place; // of column t of this workgroup's task, the first if it has several
 
 void heads(uint round, uint task)
 {
-    mma_w w_heads[TILES(H_TILES, H_SHARES, D16)];
-    FETCH(w_heads, H_TILES, H_SHARES, D16,
-          a.at_heads + (k * LOGITS16 + min(task * H_TILES + col, LOGITS16 - 1u)) * 32u)
-    MULTIPLY(w_heads, H_TILES, H_SHARES, D16, AREA_X, XS,
+    MULTIPLY(next_heads, H_TILES, H_SHARES, D16, AREA_X, XS,
              mma_put(sum, share * 16u * HCS + col * 4u, HCS))
     barrier();
     for (uint u = t; u < HEAD_COLUMNS; u += GROUP) {
-        if (task * HEAD_COLUMNS + u < LOGITS) {
-            vec4 four = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u);
-            logits[logits_at(round) + task * HEAD_COLUMNS + u] = four[u % 4u];
+        uint column = task * HEAD_COLUMNS + u;
+        uint to = task == wg && u == t ? own_place : key_place(column);
+        float value = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u)[u % 4u];
+        if (to != NONE) {
+            keys[keys_of(round) + to] = column < ROUND * VOCAB ? logit_key(value)
+                                                               : floatBitsToUint(value);
+        }
+        if (TRACE != 0u && column < LOGITS) {
+            logits[round * a.logits_stride + stream * LOGITS + column] = value;
         }
     }
     barrier();
@@ -602,7 +682,7 @@ void heads(uint round, uint task)
 
 void trace_hidden(uint round)
 {
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
         if (owns(i) && own_row(i) == ROUND - 1u) {
             uvec2 h = tile_halves[AREA_X + own_row(i) * XS + own_four(i)];
             hidden[round * a.hidden_stride + stream * WIDTH4 + own_four(i)] =
@@ -616,7 +696,7 @@ void trace_hidden(uint round)
 // The ids just chosen are the next round's input.
 void embed_ids()
 {
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
         if (owns(i)) {
             uint row = min(own_row(i), max(n_fed, 1u) - 1u), c = 4u * own_four(i);
             own_x[i] = WIDTH % 4u == 0u ? embed4[fed[row] * WIDTH4 + own_four(i)]
@@ -624,22 +704,19 @@ void embed_ids()
                                                embedding(row, c + 2u), embedding(row, c + 3u));
         }
     }
-    norm_x(0u);
+    norm_rows(own_x, 0u);
     barrier();
 }
 
 void load_x()
 {
-    [[unroll]] for (uint i = 0u; i < ROWS_EACH * FOURS_EACH; i++) {
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
         own_x[i] = owns(i) ? x4[(stream * MAX_ROWS + own_row(i)) * WIDTH4 + own_four(i)]
                            : vec4(0.0);
     }
-    norm_x(0u);
+    norm_rows(own_x, 0u);
     barrier();
 }
-
-// Workgroups of the two trades, and this one's number among them (NONE: it is not of them).
-uint attention_workers, attention_me, mlp_workers, mlp_me;
 
 void choose_trade()
 {
@@ -650,47 +727,45 @@ void choose_trade()
     mlp_me = !apart ? wg : wg >= attention_workers ? wg - attention_workers : NONE;
 }
 
-uint attention_done, mlp_done, heads_done; // arrivals to wait for
-
-bool forward(uint round)
+// Attention and MLP of a layer: whichever of them is this workgroup's trade.
+void run_layer(uint layer)
 {
     uint tasks = HEADS * pieces;
-    for (uint layer = 0u; layer < a.layers; layer++) {
-        bool last = layer + 1u == a.layers;
-        uint row0 = last ? ROUND - 1u : 0u; // whose x is needed behind the layer
-        if (attention_me < tasks) {
-            for (uint task = attention_me; task < tasks; task += attention_workers) {
-                if (task != attention_me) {
-                    fetch_keys(layer, task);
-                    barrier();
-                }
-                attention(layer, task);
-            }
-            meet_arrive(SYNC_ATTENTION);
-        }
-        attention_done += min(attention_workers, tasks);
-        if (mlp_me < SLICES) {
-            if (!meet_wait(SYNC_ATTENTION, attention_done)) {
-                return false;
-            }
-            for (uint slice = mlp_me; slice < SLICES; slice += mlp_workers) {
-                mlp(layer, slice, row0);
+    uint row0 = layer + 1u == a.layers ? ROUND - 1u : 0u; // whose x is needed behind the layer
+    if (attention_me < tasks) {
+        uint head = task_head, piece = task_piece;
+        for (uint task = attention_me; task < tasks; task += attention_workers) {
+            if (task != attention_me) {
+                head = task / pieces;
+                piece = task % pieces;
+                fetch_task(layer, head, piece);
                 barrier();
             }
-            meet_arrive(SYNC_MLP);
+            attention(layer, head, piece);
         }
-        mlp_done += mlp_workers;
-        if (!last && attention_me < tasks) {
-            fetch_keys(layer + 1u, attention_me);
-        }
-        if (last || attention_me < tasks || mlp_me < SLICES) {
-            if (!meet_wait(SYNC_MLP, mlp_done)) {
-                return false;
-            }
-            take_x(layer, row0);
-        }
+        meet_arrive(SYNC_ATTENTION);
     }
+    attention_done += min(attention_workers, tasks);
+    for (uint slice = mlp_me; slice < SLICES; slice += mlp_workers) {
+        mlp(layer, slice, row0);
+        barrier();
+    }
+    if (mlp_me < SLICES) {
+        meet_arrive(SYNC_MLP);
+    }
+    mlp_done += mlp_workers;
+}
+
+// Behind the last layer. Returns whether the frame ends.
+bool end_round(uint round)
+{
+    fetch_heads(wg);
+    meet_wait(SYNC_MLP, mlp_done);
+    take_x(a.layers - 1u, ROUND - 1u);
     for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
+        if (task != wg) {
+            fetch_heads(task);
+        }
         heads(round, task);
     }
     if (TRACE != 0u && wg == 0u) {
@@ -698,9 +773,8 @@ bool forward(uint round)
     }
     meet_arrive(SYNC_HEADS);
     heads_done += n_wg;
-    cut_keys(position + ROUND); // of the next round, if there is one
-    fetch_keys(0u, attention_me);
-    return meet_wait(SYNC_HEADS, heads_done);
+    meet_wait(SYNC_HEADS, heads_done);
+    return meet_lost() || select_ids(round, keys_of(round));
 }
 
 void main()
@@ -710,21 +784,41 @@ void main()
     }
     choose_trade();
     attention_done = mlp_done = heads_done = 0u;
+    own_place = key_place(wg * HEAD_COLUMNS + t);
     cut_keys(position);
-    fetch_keys(0u, attention_me);
-    load_x();
-    bool ended = false;
-    uint n_pending = 0u;
-    for (uint round = a.first_round; round < a.end_round && !ended; round++) {
-        ended = !forward(round);
-        n_pending = 0u;
-        if (!ended) {
-            ended = select_ids(round, logits_at(round));
-            n_pending = n_fed;
+    bool ended = false, goes_on = true;
+    // A turn begins with what is asked for and ends before x is; so nothing of it is kept in
+    // registers from one turn to the next.
+    for (uint round = a.first_round, layer = 0u; goes_on; ) {
+        bool works = attention_me < HEADS * pieces;
+        if (works) {
+            fetch_task(layer, task_head, task_piece);
+        } else {
+            forget_task();
+        }
+        if (layer == 0u && round == a.first_round) {
+            load_x();
+        } else if (layer == 0u) {
+            ended = end_round(round - 1u);
+            goes_on = !ended && round < a.end_round;
             embed_ids();
+        } else { // who has no task waits, too: in the next round it may have one, with these keys
+            meet_wait(SYNC_MLP, mlp_done);
+            if (works || mlp_me < SLICES) {
+                take_x(layer - 1u, 0u);
+            }
+        }
+        if (goes_on) {
+            run_layer(layer);
+            layer++;
+        }
+        if (layer == a.layers) {
+            layer = 0u;
+            round++;
+            cut_keys(position + ROUND); // of the next round, if there is one
         }
     }
     if (wg == 0u) {
-        leave(ended, n_pending);
+        leave(ended, meet_lost() ? 0u : n_fed);
     }
 }

@@ -24,16 +24,15 @@ void main()
             words[me] = turn * 1000u + me;
         }
         meet_arrive();
-        if (!meet_wait()) {
-            return;
-        }
+        meet_wait();
         for (uint i = t; i < n; i += GROUP) {
             if (words[i] != turn * 1000u + i) {
                 atomicAdd(sync_words[SYNC_WRONG], 1u);
             }
         }
         meet_arrive();
-        if (!meet_wait()) {
+        meet_wait();
+        if (meet_lost()) {
             return;
         }
     }

@@ -9,7 +9,7 @@
 AG_SHADERS(model);
 
 #define MAX_POSITION (1u << 22) // M4.1: beyond, float32 angles are too coarse
-#define DECODE_MATRIX_GROUP 512u
+#define DECODE_MATRIX_GROUP 384u // 168 registers an invocation
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
 #define LONG_CONTEXT 1024       // tokens
 
@@ -341,22 +341,23 @@ static uint32_t shares_of(uint32_t columns, uint32_t most)
 static uint32_t decode_matrix_shared_bytes(const struct gpu_shape *s)
 {
     const struct ag_model_config *c = &s->c;
-    uint32_t d16 = AG_DIV_UP(c->width, 16u), head16 = c->head_dim / 16, keys16 = s->decode_keys / 16;
+    uint32_t d16 = AG_DIV_UP(c->width, 16u), head16 = c->head_dim / 16;
+    uint32_t keys16 = s->decode_keys / 16;
     uint32_t units16 = s->units / 16, heads16 = s->head_columns / 16;
     uint32_t halves = 4 * d16 + 2 + AG_MAX(3 * (4 * head16 + 2), 4 * units16 + 2) +
                       4 * AG_MAX(keys16, c->heads * head16) + 2;
     uint32_t sums[] = {
-        AG_MAX(shares_of(head16, 4), shares_of(head16, keys16)) * (4 * head16 + 1),
+        AG_MAX(shares_of(head16, 6), shares_of(head16, keys16)) * (4 * head16 + 1),
         shares_of(3 * head16, 4) * (12 * head16 + 1), 4 * keys16 + 1,
-        s->out_shares * (4 * d16 + 1), shares_of(2 * units16, 4) * (8 * units16 + 1),
-        shares_of(heads16, 4) * (4 * heads16 + 1),
+        shares_of(d16, 2) * (4 * d16 + 1), shares_of(2 * units16, 4) * (8 * units16 + 1),
+        shares_of(heads16, 6) * (4 * heads16 + 1),
     }, most = 0;
     for (size_t i = 0; i < AG_COUNT(sums); i++) {
         most = AG_MAX(most, sums[i]);
     }
-    most = AG_MAX(most, AG_DIV_UP(c->round * AG_DIV_UP(c->cells, 4u), 16u));
-    return 16 * (8 * halves + 16 * most) + 4 * (16 + (s->emulated ? DECODE_MATRIX_GROUP : 0)) +
-           4 * c->round * c->head_dim + 4 * (9 * c->round + 16);
+    most = AG_MAX(16 * most, c->round * 32 * AG_DIV_UP(c->cells, 128u));
+    return 16 * (8 * halves + most) + 4 * (32 + (s->emulated ? DECODE_MATRIX_GROUP : 0)) +
+           4 * c->round * c->head_dim + 4 * (3 * c->round + 16);
 }
 
 static void choose_decode_matrix(struct gpu_shape *s, const struct ag_gpu_info *info)
@@ -365,19 +366,18 @@ static void choose_decode_matrix(struct gpu_shape *s, const struct ag_gpu_info *
     uint32_t warps = DECODE_MATRIX_GROUP / 32;
     // Measured on an H100 with open-gaze: short contexts like many small pieces.
     s->units = AG_MIN(32u, AG_ALIGN_UP(c->mlp, 16u));
-    s->head_columns = 64;
-    s->decode_keys = s->capacity > LONG_CONTEXT ? 256 : 128;
-    s->out_shares = 2;
+    s->head_columns = 32;
+    s->decode_keys = s->capacity > LONG_CONTEXT ? 352 : 128;
     s->group[GPU_DECODE][GPU_PREFILL] = s->group[GPU_MEET][GPU_PREFILL] = DECODE_MATRIX_GROUP;
     s->decode_groups = 1;
-    if (c->head_dim % 16 != 0 || c->round > 16 || c->cells > 1024) {
+    if (c->head_dim % 16 != 0 || c->round > 16 || c->cells >= 1024) {
         return;
     }
     if (decode_matrix_shared_bytes(s) > info->max_shared_bytes) {
-        s->out_shares = 1;
         s->decode_keys = AG_MIN(s->decode_keys, 128u);
     }
-    s->resident = c->head_dim / 16 <= warps && c->round * c->head_dim / 4 <= DECODE_MATRIX_GROUP &&
+    s->resident = c->layers > 1 && c->head_dim / 16 <= warps &&
+                  c->round * c->head_dim / 4 <= DECODE_MATRIX_GROUP &&
                   DECODE_MATRIX_GROUP <= info->max_workgroup_invocations &&
                   decode_matrix_shared_bytes(s) <= info->max_shared_bytes;
     uint32_t tiles = s->capacity / 16 + 1;
@@ -436,7 +436,8 @@ static void choose_splits(struct gpu_shape *s, bool canvas, const struct ag_gpu_
     s->patch_splits = pieces(s, GPU_PATCH, canvas ? 2 : 1, wanted, 6);
     s->trunk_splits = pieces(s, GPU_TRUNK, 1, wanted, 9);
     s->max_splits = AG_CLAMP(wanted / s->c.heads, 1u,
-                             AG_MIN(16u, AG_DIV_UP(s->capacity, s->attn_keys[GPU_PREFILL])));
+                             AG_MIN(s->tensor ? 20u : 16u,
+                                    AG_DIV_UP(s->capacity, s->attn_keys[GPU_PREFILL])));
     s->prefill_splits = pieces(s, GPU_ATTENTION, 1, wanted, s->max_splits);
 }
 
@@ -638,7 +639,6 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_WINDOW] = s->window,
         [SPEC_TAIL_UNITS] = s->tail_units,
         [SPEC_TAIL_PARTS] = s->tail_parts,
-        [SPEC_OUT_SHARES] = s->out_shares,
     };
     memcpy(constants, values, sizeof(values));
 }
@@ -752,13 +752,16 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
-        return AG_MAX(AG_MAX(s->tensor ? 2 * n * (AG_DIV_UP(c->mlp, s->units) + 1) * 16 *
+        return AG_MAX(AG_MAX(s->tensor ? n * (AG_DIV_UP(c->mlp, s->units) + 2) * 16 *
                                               AG_ALIGN_UP(c->width, 16u)
                                         : n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
                              (uint64_t)s->decode_groups * n),
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
-    case RES_LOGITS:
-        return n * gpu_columns(s, GPU_HEADS) * 4;
+    case RES_LOGITS: // or the keys of shaders/lib/pick_warps.glsl
+        return n * AG_MAX(gpu_columns(s, GPU_HEADS),
+                          s->tensor ? c->round * 128 * AG_DIV_UP(c->cells, 128u) +
+                                          AG_ALIGN_UP(c->round, 4u)
+                                    : 0) * 4;
     case RES_HIDDEN:
         return s->trace ? n * width * 4 : 16;
     case RES_ROPE:

@@ -56,7 +56,7 @@ struct gpu_shape {
     uint32_t tail_units, tail_parts;
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
-    uint32_t decode_keys, units, out_columns, out_shares, head_columns, window, decode_groups;
+    uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations
 };
 
