@@ -5,6 +5,13 @@
 #else
 #define WEIGHT_WORD STORED4
 #endif
+// Nobody writes weights; but loads that may see what others write stay where they are asked for,
+// ahead of their use, and others a compiler moves down to it.
+#if defined(MATRIX) && !defined(EMULATED)
+#define WEIGHT_ACCESS coherent
+#else
+#define WEIGHT_ACCESS readonly
+#endif
 // Storage of weights and of the KV cache: float32, or half precision in pairs (HALF). Arithmetic is
 // float32 either way. Packing by hand needs no 16-bit storage feature.
 #ifdef HALF

@@ -12,7 +12,7 @@ layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softma
 #include "lib/pieces.glsl"
 
 // [H * HEAD4][D][4]
-layout(std430, set = 0, binding = 4) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 4) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 layout(std430, set = 0, binding = 5) buffer x_block { float x[]; }; // [streams][rows][D4]
 
 uint row0, rows, stream, splits;

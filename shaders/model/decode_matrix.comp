@@ -54,8 +54,7 @@ layout(std430, set = 0, binding = 6) coherent volatile buffer softmax_block { ve
 layout(std430, set = 0, binding = 7) coherent buffer part4_block { vec4 x_before[]; };
 layout(std430, set = 0, binding = 7) coherent buffer part8_block { uvec4 x_parts[]; };
 layout(std430, set = 0, binding = 7) coherent buffer part_block { uvec2 outputs[]; };
-// Nobody writes it: `coherent` keeps loads where they are asked for, in front of the waiting.
-layout(std430, set = 0, binding = 8) coherent buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 8) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 layout(std430, set = 0, binding = 9) readonly buffer rope_block { vec2 rope[]; };
 // TRACE: [rounds][streams][K*V + K]; behind it [2][streams][KEYS_ROUND]
 layout(std430, set = 0, binding = 10) writeonly buffer logits_block { float logits[]; };

@@ -11,7 +11,7 @@
 // [streams][rows][D4]
 layout(std430, set = 0, binding = 2) readonly buffer x_block { vec4 x_in[]; };
 // [D4][2 F][4]
-layout(std430, set = 0, binding = 3) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 // [streams][rows][F4]
 layout(std430, set = 0, binding = 4) writeonly buffer mlp_block { float mlp[]; };
 

@@ -10,7 +10,7 @@
 // [streams][rows][F4]
 layout(std430, set = 0, binding = 2) readonly buffer mlp_block { vec4 mlp[]; };
 // [F4][D][4]
-layout(std430, set = 0, binding = 3) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 layout(std430, set = 0, binding = 4) buffer x_block { float x[]; }; // [streams][rows][D4]
 
 uint row0, rows, stream;

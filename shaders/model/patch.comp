@@ -17,7 +17,7 @@ layout(std430, set = 0, binding = 0) readonly buffer frame4_block { vec4 frame4[
 layout(std430, set = 0, binding = 1) readonly buffer canvas4_block { vec4 canvas4[]; };
 layout(std430, set = 0, binding = 2) readonly buffer previous4_block { vec4 previous4[]; };
 // [3*p*p/4][C][4]
-layout(std430, set = 0, binding = 3) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 // [streams][IMAGE_COUNT][PATCH_SPLITS][P][C4]
 layout(std430, set = 0, binding = 4) writeonly buffer out_block { float partial[]; };
 

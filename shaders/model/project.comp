@@ -12,7 +12,7 @@
 layout(std430, set = 0, binding = 2) readonly buffer in_block { vec4 partial[]; };
 layout(std430, set = 0, binding = 3) readonly buffer trunk_bias_block { vec4 trunk_bias[]; };
 // [C4][D][4]
-layout(std430, set = 0, binding = 4) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 4) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 // out_proj's bias + pos_embed: [P][D]
 layout(std430, set = 0, binding = 5) readonly buffer bias_block { float bias[]; };
 // [streams][rows][D4]

@@ -13,7 +13,7 @@
 // [streams][rows][D4]
 layout(std430, set = 0, binding = 2) buffer x_block { vec4 x_in[]; };
 // [D4][(H + 2 KVH) * HD][4]
-layout(std430, set = 0, binding = 3) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 // [ROPE_ROWS][HD/2] cos, sin
 layout(std430, set = 0, binding = 4) readonly buffer rope_block { vec2 rope[]; };
 // [streams][rows][H][2 HEAD4]

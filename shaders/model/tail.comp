@@ -18,9 +18,9 @@ layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softma
 
 // [streams][rows][D4]
 layout(std430, set = 0, binding = 4) readonly buffer x_block { vec4 x_in[]; };
-layout(std430, set = 0, binding = 5) readonly buffer attn_out_block { WEIGHT_WORD weight[]; };
-layout(std430, set = 0, binding = 6) readonly buffer mlp_in_block { WEIGHT_WORD weight_2[]; };
-layout(std430, set = 0, binding = 7) readonly buffer mlp_out_block { WEIGHT_WORD weight_3[]; };
+layout(std430, set = 0, binding = 5) WEIGHT_ACCESS buffer attn_out_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 6) WEIGHT_ACCESS buffer mlp_in_block { WEIGHT_WORD weight_2[]; };
+layout(std430, set = 0, binding = 7) WEIGHT_ACCESS buffer mlp_out_block { WEIGHT_WORD weight_3[]; };
 // [streams][rows][TAIL_PARTS][D4]
 layout(std430, set = 0, binding = 8) writeonly buffer down_block { vec4 down[]; };
 

@@ -13,7 +13,7 @@ layout(push_constant) uniform push_block { trunk_args a; };
 // [streams][DEPTH][FEATURE_SLOTS][P][C4]
 layout(std430, set = 0, binding = 0) readonly buffer features_block { STORED4 features[]; };
 // [time*space*space][C4][C][4], the channels of a tap padded to whole vec4
-layout(std430, set = 0, binding = 1) readonly buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 1) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 // [streams][TRUNK_SPLITS][P][C4]
 layout(std430, set = 0, binding = 2) writeonly buffer out_block { float partial[]; };
 
