@@ -352,13 +352,12 @@ void cache_own_keys(uint layer, uint head)
 
 float largest[ROWS_EACH], weight_sum[ROWS_EACH];
 
-bool is_seen(uint row, uint tile, uint end, uint key, bool own_keys)
+// Of a row, the keys of a chunk that it sees: from .x to in front of .y.
+uvec2 seen_keys(uint row, uint tile, uint end, bool own_keys)
 {
-    if (own_keys) {
-        return key <= row;
-    }
-    uint token = (key_tile0 + tile) * 16u + key;
-    return tile + key / 16u < end && token >= first && token < position;
+    uint token = (key_tile0 + tile) * 16u, behind = token + 16u * min(end - tile, CHUNK16);
+    return own_keys ? uvec2(0u, row + 1u)
+                    : uvec2(max(first, token), min(position, behind)) - token;
 }
 
 // Scores to weights, rows as in x, four keys an invocation at a time.
@@ -367,25 +366,24 @@ void weigh(uint tile, uint end, bool own_keys)
     const uint each = (CHUNK / 4u + 31u) / 32u;
     [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
         uint row = warp + WARPS * r;
+        uvec2 seen = seen_keys(row, tile, end, own_keys);
         vec4 s[each];
         float top = MASKED;
         [[unroll]] for (uint j = 0u; j < each; j++) {
             uint four = lane + 32u * j;
             s[j] = uintBitsToFloat(tile_sums[min(row, 15u) * SS + min(four, SS - 1u)]);
             [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                bool seen = row < ROUND && four < CHUNK / 4u &&
-                            is_seen(row, tile, end, 4u * four + i, own_keys);
-                s[j][i] = seen ? s[j][i] : MASKED;
+                uint key = 4u * four + i;
+                s[j][i] = key >= seen.x && key < seen.y ? s[j][i] : MASKED;
                 top = max(top, s[j][i]);
             }
         }
         float before = largest[r];
         largest[r] = max(before, warp_max(top));
-        float sum = 0.0;
+        float sum = 0.0, least = max(largest[r], 0.5 * MASKED); // so that what is masked weighs 0
         [[unroll]] for (uint j = 0u; j < each; j++) {
             uint four = lane + 32u * j;
-            vec4 w = mix(exp(s[j] - vec4(largest[r])), vec4(0.0),
-                         lessThanEqual(s[j], vec4(0.5 * MASKED)));
+            vec4 w = exp(s[j] - vec4(least));
             sum += dot(w, vec4(1.0));
             if (row < ROUND && four < CHUNK / 4u) {
                 tile_halves[AREA_P + row * PS + four] = stored(w);
@@ -666,7 +664,10 @@ void heads(uint round, uint task)
     barrier();
     for (uint u = t; u < HEAD_COLUMNS; u += GROUP) {
         uint column = task * HEAD_COLUMNS + u;
-        uint to = task == wg && u == t ? own_place : key_place(column);
+        uint to = own_place;
+        if (task != wg || HEAD_COLUMNS > GROUP) {
+            to = key_place(column);
+        }
         float value = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u)[u % 4u];
         if (to != NONE) {
             keys[keys_of(round) + to] = column < ROUND * VOCAB ? logit_key(value)
@@ -676,7 +677,6 @@ void heads(uint round, uint task)
             logits[round * a.logits_stride + stream * LOGITS + column] = value;
         }
     }
-    barrier();
 }
 
 void trace_hidden(uint round)
@@ -762,6 +762,7 @@ bool end_round(uint round)
     for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
         if (task != wg) {
             fetch_heads(task);
+            barrier();
         }
         heads(round, task);
     }
