@@ -24,6 +24,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 common=("$@")
+export XDG_CONFIG_HOME=/nonexistent # options of the user's own would be measured, too
 for candidate in "$here/build/release/autogaze-viewer" "$here/autogaze-viewer"; do
     [ -z "$viewer" ] && [ -x "$candidate" ] && viewer=$candidate
 done

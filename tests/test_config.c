@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -54,6 +56,108 @@ struct wrong {
     const char *args[3];
     const char *says;
 };
+
+static bool read_text(struct ag_config *c, const char *text, const char *profile,
+                      struct ag_error *err)
+{
+    char path[] = "/tmp/autogaze-config-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    bool ok = ag_config_read_file(c, path, profile, err);
+    unlink(path);
+    return ok;
+}
+
+static const char lines[] = "# what I like\n"
+                            "--source = synthetic-pan\r\n"
+                            "synthetic-size 64x36\n"
+                            "\n"
+                            "  no-psnr\n"
+                            "lockstep=yes\n"
+                            "screenshot = a file # of mine.png\n"
+                            "[night]\n"
+                            "blend-alpha = 0.9\n"
+                            "psnr=yes\n"
+                            "[day]\n"
+                            "blend-alpha = 0.1";
+
+static void file(void **state)
+{
+    (void)state;
+    struct ag_config c;
+    struct ag_error err = { 0 };
+    assert_true(PARSE(&c, NULL, "--headless"));
+    assert_true(read_text(&c, lines, NULL, &err));
+    assert_true(c.headless);
+    assert_string_equal(c.source, "synthetic-pan");
+    assert_int_equal(c.synthetic_size.width, 64);
+    assert_false(c.psnr);
+    assert_int_equal(c.lockstep, AG_YES);
+    assert_string_equal(c.screenshot, "a file # of mine.png");
+    assert_true(c.blend_alpha == 0.38);
+    assert_true(read_text(&c, lines, "night", &err));
+    assert_true(c.blend_alpha == 0.9);
+    assert_true(c.psnr);
+    ag_config_unload(&c);
+    assert_null(c.file_text);
+}
+
+static void file_mistakes(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *profile, *says; } wrong[] = {
+        { "headless\nmask-sorce=patch-diff\n", NULL, "line 2: unknown option --mask-sorce; did you mean --mask-source?" },
+        { "frames=many", NULL, "line 1: --frames: 'many' is not a whole number" },
+        { "frames", NULL, "--frames needs a value" },
+        { "headless=maybe", NULL, "takes" },
+        { "verbose=1", NULL, "takes no value" },
+        { "config=other", NULL, "--config has its place on the command line" },
+        { "[night\n", NULL, "line 1: a profile begins with [its name]" },
+        { "[]\n", NULL, "a profile begins with [its name]" },
+        { lines, "dusk", "profile 'dusk' is not in" },
+        { lines, "dusk", "there are: night, day" },
+        { "", "dusk", "there are: none" },
+    };
+    for (size_t i = 0; i < AG_COUNT(wrong); i++) {
+        struct ag_config c;
+        struct ag_error err = { 0 };
+        assert_true(PARSE(&c, NULL, "--headless"));
+        assert_false(read_text(&c, wrong[i].text, wrong[i].profile, &err));
+        assert_int_equal(err.status, AG_ERR_USAGE);
+        if (!strstr(err.text, wrong[i].says)) {
+            fail_msg("'%s' does not say '%s'", err.text, wrong[i].says);
+        }
+        ag_config_unload(&c);
+    }
+}
+
+// The command line over the file, wherever --config stands.
+static void file_first(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/autogaze-config-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, lines, strlen(lines)) == (ssize_t)strlen(lines));
+    close(fd);
+    struct ag_config c;
+    struct ag_error err = { 0 };
+    char *args[] = { "x", "--psnr", "--config", path, "--profile=day", "--source", "synthetic-noise" };
+    assert_true(ag_config_load(&c, AG_COUNT(args), args, &err));
+    assert_true(c.psnr);
+    assert_string_equal(c.source, "synthetic-noise");
+    assert_true(c.blend_alpha == 0.1);
+    ag_config_unload(&c);
+    unlink(path);
+    assert_false(ag_config_load(&c, AG_COUNT(args), args, &err));
+    assert_non_null(strstr(err.text, path));
+    ag_config_unload(&c);
+    err = (struct ag_error){ 0 };
+    char *both[] = { "x", "--no-config", "--profile", "day" };
+    assert_false(ag_config_load(&c, AG_COUNT(both), both, &err));
+    assert_non_null(strstr(err.text, "exclude each other"));
+    ag_config_unload(&c);
+}
 
 static void mistakes(void **state)
 {
@@ -128,6 +232,9 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(values),
         cmocka_unit_test(mistakes),
+        cmocka_unit_test(file),
+        cmocka_unit_test(file_mistakes),
+        cmocka_unit_test(file_first),
         cmocka_unit_test(described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

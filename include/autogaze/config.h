@@ -94,6 +94,9 @@ struct ag_config {
     const char *screenshot, *perf_summary, *trace, *record, *export_gaze;
     bool screenshot_hud, record_hud; // the window with its HUD rather than the layout's pictures
     // program
+    const char *config_file, *profile; // as given
+    bool no_config;
+    char *file_text;             // private: what strings of a file point into
     bool list_gpus, list_models, list_sources, list_cameras, help, version;
     bool verbose, quiet;
     int test_job_delay_ms;       // no option: tests make the asynchronous model slow with it
@@ -102,6 +105,16 @@ struct ag_config {
 // Fills defaults, then reads argv. Strings point into argv or static memory. AG_ERR_USAGE with a
 // suggestion on unknown options, bad values and contradictions.
 bool ag_config_parse_args(struct ag_config *config, int argc, char **argv, struct ag_error *err);
+// The viewer's: options of --config FILE (or of the user's own file, unless --no-config), with those
+// of --profile, then argv over them. ag_config_unload() frees what strings point into, whether or
+// not this succeeded.
+bool ag_config_load(struct ag_config *config, int argc, char **argv, struct ag_error *err);
+void ag_config_unload(struct ag_config *config);
+// Options of a file over what *config has: a line each, `name=value` or `name`, switches also yes
+// and no; # begins a remark; lines behind [name] belong to a profile. AG_ERR_USAGE names file and
+// line.
+bool ag_config_read_file(struct ag_config *config, const char *path, const char *profile,
+                         struct ag_error *err);
 void ag_config_print_help(void); // to standard output
 // All options as "name=value" pairs for the summary: index 0, 1, ... until false.
 bool ag_config_describe(const struct ag_config *config, int index, const char **name, char *value,

@@ -63,8 +63,9 @@ int main(int argc, char **argv)
     int64_t start_ns = ag_now_ns();
     struct ag_error err = { 0 };
     struct ag_config *config = ag_alloc(sizeof(*config));
-    int code = ag_config_parse_args(config, argc, argv, &err) ? run(config, start_ns, &err)
-                                                              : (int)err.status;
+    int code = ag_config_load(config, argc, argv, &err) ? run(config, start_ns, &err)
+                                                        : (int)err.status;
+    ag_config_unload(config);
     ag_free(config);
     if (fflush(stdout) != 0 && code == AG_OK) {
         code = AG_ERR_OUTPUT;

@@ -1,4 +1,4 @@
-#include "autogaze/config.h"
+#include "apply.h"
 
 #include <errno.h>
 #include <math.h>
@@ -101,6 +101,9 @@ static const struct option options[] = {
     { "export-gaze", TEXT, AT(export_gaze), "FILE.safetensors|.npz", .help = "what the model chose, in the form its authors' vision encoders read" },
 
     { .help = "Program" },
+    { "config", TEXT, AT(config_file), "FILE", .help = "options from this file, a line each (name=value), those of the command line over them; without it, from $XDG_CONFIG_HOME/autogaze-viewer/config or ~/.config/autogaze-viewer/config, if there" },
+    { "no-config", FLAG, AT(no_config), .help = "from no file" },
+    { "profile", TEXT, AT(profile), "NAME", .help = "with the lines behind [NAME] in that file" },
     { "list-gpus", FLAG, AT(list_gpus), .help = "list devices and what they can do" },
     { "list-models", FLAG, AT(list_models), .help = "list the models that were found" },
     { "list-cameras", FLAG, AT(list_cameras), .help = "list cameras with their formats, sizes and rates" },
@@ -293,7 +296,7 @@ static bool parse_option(struct ag_config *c, int argc, char **argv, int *i, con
     return set_value(c, o, value, err);
 }
 
-static void set_defaults(struct ag_config *c)
+void ag_config_set_defaults(struct ag_config *c)
 {
     memset(c, 0, sizeof(*c));
     for (size_t i = 0; i < AG_COUNT(options); i++) {
@@ -309,6 +312,23 @@ static void set_defaults(struct ag_config *c)
             set_value(c, o, o->initial, NULL);
         }
     }
+}
+
+bool ag_config_apply(struct ag_config *c, const char *name, char *value, struct ag_error *err)
+{
+    const struct option *o = find(name, strlen(name));
+    bool is_switch = o && (o->type == SWITCH || o->type == TRISTATE);
+    if (is_switch && value && (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)) {
+        set_switch(c, o, value[0] == 'y');
+        return true;
+    }
+    int i = 0;
+    if (!parse_option(c, value ? 2 : 1, (char *[]){ NULL, value }, &i, name, err)) {
+        return false;
+    }
+    return !value || i == 1 ||
+           ag_fail(err, AG_ERR_USAGE, "--%s takes %s, found '%s'", name,
+                   is_switch ? "yes or no" : "no value", value);
 }
 
 static bool check(const struct ag_config *c, struct ag_error *err)
@@ -347,7 +367,12 @@ static bool check(const struct ag_config *c, struct ag_error *err)
 
 bool ag_config_parse_args(struct ag_config *c, int argc, char **argv, struct ag_error *err)
 {
-    set_defaults(c);
+    ag_config_set_defaults(c);
+    return ag_config_apply_args(c, argc, argv, err);
+}
+
+bool ag_config_apply_args(struct ag_config *c, int argc, char **argv, struct ag_error *err)
+{
     bool only_files = false;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
