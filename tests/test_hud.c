@@ -549,6 +549,25 @@ static uint32_t filled(const struct ag_items *items, uint32_t color)
     return n;
 }
 
+// Square and upright videos fill a wide window with pictures, and every page still shows something.
+static void pages_show_beside_any_picture(void **state)
+{
+    (void)state;
+    static const struct ag_shape shapes[] = { { 1280, 720, 1, 1 }, { 448, 448, 1, 1 },
+                                              { 720, 1280, 1, 1 }, { 2560, 720, 1, 1 } };
+    const struct ag_metrics m = { 8, 18, 8, 8, 16, 14, 28 };
+    for (int page = AG_HUD_COMPACT; page <= AG_HUD_GAZE; page++) {
+        for (size_t i = 0; i < AG_COUNT(shapes); i++) {
+            struct ag_page_layout layout;
+            ag_page_place((enum ag_hud_page)page, &m, 1280, 720, &shapes[i], AG_VIEW_PANELS,
+                          &layout);
+            assert_true(layout.n_blocks > 0);
+            assert_true(layout.view.hud.width > 0 && layout.view.hud.height > 0);
+            assert_true(layout.view.panel[0].width >= 128 || layout.view.panel[0].height >= 128);
+        }
+    }
+}
+
 // Grids of 45 tiles: more cells than can be drawn one by one are drawn as blocks of them.
 static void cells_of_tiles_are_drawn(void **state)
 {
@@ -738,6 +757,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(notices_fade_and_errors_stay, setup, teardown),
         cmocka_unit_test(numbers_have_their_width),
         cmocka_unit_test_setup_teardown(text_does_not_jump, setup, teardown),
+        cmocka_unit_test(pages_show_beside_any_picture),
         cmocka_unit_test_setup_teardown(cells_of_tiles_are_drawn, setup, teardown),
         cmocka_unit_test_setup_teardown(crowded_pages_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(mouse_moves_quality_and_source, setup, teardown),
