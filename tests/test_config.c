@@ -57,13 +57,21 @@ struct wrong {
     const char *says;
 };
 
-static bool read_text(struct ag_config *c, const char *text, const char *profile,
-                      struct ag_error *err)
+#define PATH "/tmp/autogaze-config-XXXXXX"
+
+static void write_text(char path[sizeof(PATH)], const char *text)
 {
-    char path[] = "/tmp/autogaze-config-XXXXXX";
+    memcpy(path, PATH, sizeof(PATH));
     int fd = mkstemp(path);
     assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
     close(fd);
+}
+
+static bool read_text(struct ag_config *c, const char *text, const char *profile,
+                      struct ag_error *err)
+{
+    char path[sizeof(PATH)];
+    write_text(path, text);
     bool ok = ag_config_read_file(c, path, profile, err);
     unlink(path);
     return ok;
@@ -136,10 +144,8 @@ static void file_mistakes(void **state)
 static void file_first(void **state)
 {
     (void)state;
-    char path[] = "/tmp/autogaze-config-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0 && write(fd, lines, strlen(lines)) == (ssize_t)strlen(lines));
-    close(fd);
+    char path[sizeof(PATH)];
+    write_text(path, lines);
     struct ag_config c;
     struct ag_error err = { 0 };
     char *args[] = { "x", "--psnr", "--config", path, "--profile=day", "--source", "synthetic-noise" };

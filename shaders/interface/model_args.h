@@ -61,7 +61,7 @@ struct select_args {           // select.comp
 };
 ABI_SIZE(select_args, 80);
 
-struct decode_args {           // decode.comp
+struct decode_args {           // decode.comp, decode_matrix.comp
     U32 first_round, end_round; // the rounds to run, if the frame goes on so long
     U32 rounds;                // from here as in select_args
     U32 budget;
@@ -76,9 +76,9 @@ struct decode_args {           // decode.comp
     U32 layer_stride;          // from a layer's weights to the next one's
     U32 at_heads;
     U32 cache_stride;          // four values, from a layer's keys or values to the next one's
-    U32 logits_stride;         // floats, from a round's logits to the next one's (TRACE)
+    U32 logits_stride;         // words, from a round's logits (TRACE) or keys to the next one's
     U32 hidden_stride;         // four floats, likewise
-    U32 keys_at;               // words, the keys (decode_matrix.comp), two of logits_stride
+    U32 keys_at;               // words, the keys of two rounds by turns (decode_matrix.comp)
 };
 ABI_SIZE(decode_args, 96);
 

@@ -14,11 +14,12 @@
 //     mma_ask_2(at), mma_ask_3(at)                       of weight_2[], weight_3[]
 //     mma_keys(at, stride)        A: as mma_rows, from k_cache[]
 //     mma_values(at, stride)      B: as mma_matrix, from v_cache[]
+//     mma_w_zero(), mma_a_zero(), mma_b_zero(), mma_zero()  of weights asked for, A, B, sums
 //     mma_add(a, b, sum)          sum + a b
 //     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart; with MMA_SUMS4
 //                                 tile_sums is uvec4 and both count fours
 //     mma_put_columns(sum, at, stride) the same of the transposed matrix; only with MMA_SUMS4
-//     mma_store(sum, at, stride)  to outputs[at], halves in fours
+//     mma_store(sum, at, stride)  to outputs[at], halves in fours (half4() of lib/precision.glsl)
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
 // `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.

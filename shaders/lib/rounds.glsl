@@ -40,11 +40,11 @@ bool begin_rounds()
     return true;
 }
 
-// From logits[logits0] on. Returns whether the frame ends. Every workgroup comes to the same ids,
-// one writes them.
-bool select_ids(uint round, uint logits0)
+// `at`: where the round's logits, or their keys (PICK_WARPS), begin. Returns whether the frame
+// ends. Every workgroup comes to the same ids, one writes them.
+bool select_ids(uint round, uint at)
 {
-    float loss = load_round(logits0);
+    float loss = load_round(at);
     uint before = slots;
     bool ended = pick_round(round, stream, before, loss);
     uint n = min(n_slots, CELLS - before);

@@ -1,5 +1,5 @@
-// A subgroup of 32 as lib/matrix.glsl wants it: its number, its invocations, and sums over it,
-// which everybody calls. EMULATED: any 32 neighbours, through shared memory (barriers!).
+// A subgroup of 32 as lib/matrix.glsl wants it: its number, its invocations, and what is found over
+// all of it, which everybody calls. EMULATED: any 32 neighbours, through shared memory (barriers!).
 const uint WARPS = GROUP / 32u;
 
 uint warp, lane;

@@ -100,34 +100,6 @@ bool ag_config_read_file(struct ag_config *c, const char *path, const char *prof
     return apply_text(c, path, c->file_text, profile, err);
 }
 
-// Value of --name V or --name=V; NULL: it is not there.
-static const char *argument(int argc, char **argv, const char *name)
-{
-    size_t n = strlen(name);
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strncmp(argv[i], name, n) != 0) {
-            continue;
-        }
-        if (argv[i][n] == '=') {
-            return argv[i] + n + 1;
-        }
-        if (!argv[i][n]) {
-            return i + 1 < argc ? argv[i + 1] : NULL; // without a value: an error, later
-        }
-    }
-    return NULL;
-}
-
-static bool has_flag(int argc, char **argv, const char *name)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void usual_path(char *path, size_t size)
 {
     const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -139,19 +111,20 @@ static void usual_path(char *path, size_t size)
     }
 }
 
+// The command line is read twice: for what it says of files, then over them.
 bool ag_config_load(struct ag_config *c, int argc, char **argv, struct ag_error *err)
 {
-    ag_config_set_defaults(c);
-    const char *file = argument(argc, argv, "--config");
-    const char *profile = argument(argc, argv, "--profile");
-    bool none = has_flag(argc, argv, "--no-config");
+    if (!ag_config_parse_args(c, argc, argv, err)) {
+        return false;
+    }
+    const char *file = c->config_file, *profile = c->profile;
     char usual[4096];
     struct stat st;
-    if (none && (file || profile)) {
+    if (c->no_config && (file || profile)) {
         return ag_fail(err, AG_ERR_USAGE, "--no-config and --%s exclude each other",
                        file ? "config" : "profile");
     }
-    if (!none && !file) {
+    if (!c->no_config && !file) {
         usual_path(usual, sizeof(usual));
         if (usual[0] && stat(usual, &st) == 0) {
             file = usual;
@@ -161,8 +134,11 @@ bool ag_config_load(struct ag_config *c, int argc, char **argv, struct ag_error 
                            "with --config", profile, usual);
         }
     }
-    return (!file || ag_config_read_file(c, file, profile, err)) &&
-           ag_config_apply_args(c, argc, argv, err);
+    if (!file) {
+        return true;
+    }
+    ag_config_set_defaults(c);
+    return ag_config_read_file(c, file, profile, err) && ag_config_apply_args(c, argc, argv, err);
 }
 
 void ag_config_unload(struct ag_config *c)

@@ -225,8 +225,8 @@ void ag_view_bare(const struct ag_shape *picture, enum ag_view_layout pictures, 
     place_panels(&none, picture, pictures, &a, out);
 }
 
-// How many of a page's cards: as many as leave the pictures most of their size, and if that is none
-// because pictures alone fill the window, the first card all the same.
+// How many of a page's cards: as many as leave a picture most of its size, three of them half of
+// theirs; and if that is none because pictures alone fill the window, the first card all the same.
 static uint32_t cards_shown(enum ag_hud_page page, const struct ag_metrics *m,
                             const struct ag_shape *shape, enum ag_view_layout pictures,
                             const struct ag_rect *inner, double bare_scale, struct arrangement *out)
@@ -234,8 +234,8 @@ static uint32_t cards_shown(enum ag_hud_page page, const struct ag_metrics *m,
     uint32_t n = pages[page].n;
     for (; n > 0; n--) {
         struct arrangement a = arrange(m, shape, pictures, pages[page].blocks, n, inner);
-        bool three = pictures == AG_VIEW_PANELS; // small as they are, half of that still shows a lot
-        double least = n > 1 ? three ? 0.5 : 0.7 : three ? 0.4 : 0.3;
+        bool three = pictures == AG_VIEW_PANELS;
+        double least = n > 1 ? (three ? 0.5 : 0.7) : (three ? 0.4 : 0.3);
         if (a.scale >= least * bare_scale) {
             *out = a;
             break;

@@ -338,6 +338,12 @@ static uint32_t shares_of(uint32_t columns, uint32_t most)
     return AG_CLAMP(DECODE_MATRIX_GROUP / 32 / columns, 1u, most);
 }
 
+// Keys of a round's logits (shaders/lib/pick_warps.glsl), in fours.
+static uint32_t round_keys4(const struct ag_model_config *c)
+{
+    return c->round * 32 * AG_DIV_UP(c->cells, 128u);
+}
+
 static uint32_t decode_matrix_shared_bytes(const struct gpu_shape *s)
 {
     const struct ag_model_config *c = &s->c;
@@ -355,7 +361,7 @@ static uint32_t decode_matrix_shared_bytes(const struct gpu_shape *s)
     for (size_t i = 0; i < AG_COUNT(sums); i++) {
         most = AG_MAX(most, sums[i]);
     }
-    most = AG_MAX(16 * most, c->round * 32 * AG_DIV_UP(c->cells, 128u));
+    most = AG_MAX(16 * most, round_keys4(c));
     return 16 * (8 * halves + most) + 4 * (32 + (s->emulated ? DECODE_MATRIX_GROUP : 0)) +
            4 * c->round * c->head_dim + 4 * (3 * c->round + 16);
 }
@@ -757,11 +763,9 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
                                         : n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
                              (uint64_t)s->decode_groups * n),
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
-    case RES_LOGITS: // or the keys of shaders/lib/pick_warps.glsl
+    case RES_LOGITS: // or keys and losses
         return n * AG_MAX(gpu_columns(s, GPU_HEADS),
-                          s->tensor ? c->round * 128 * AG_DIV_UP(c->cells, 128u) +
-                                          AG_ALIGN_UP(c->round, 4u)
-                                    : 0) * 4;
+                          s->tensor ? 4 * round_keys4(c) + AG_ALIGN_UP(c->round, 4u) : 0) * 4;
     case RES_HIDDEN:
         return s->trace ? n * width * 4 : 16;
     case RES_ROPE:
