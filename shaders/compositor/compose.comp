@@ -28,6 +28,7 @@ const uint PARTS = 1;
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 1) const uint VARIANT = 0;
 layout(constant_id = 2) const uint ROWS = 1; // pixels an invocation makes, one below another
+layout(constant_id = 3) const uint LANES = 1; // words that a workgroup sums errors up in
 
 layout(push_constant, std430) uniform Push { compose_args args; };
 layout(std430, set = 0, binding = 0) readonly buffer Input { PIXELS source[]; };
@@ -43,7 +44,8 @@ layout(std430, set = 0, binding = 9) readonly buffer Shown { uint shown[]; };
 layout(std430, set = 0, binding = 10) readonly buffer Plan { plan_stats plan; };
 layout(std430, set = 0, binding = 11) readonly buffer Edges { uint edges[]; };
 
-shared uint error_of_group;
+// Invocations of a subgroup add to words of their own: adding to one word, they wait for each other.
+shared uint errors[LANES];
 
 uvec3 rgb(uint pixel)
 {
@@ -207,29 +209,31 @@ uint compose_column(uint x, uint y0, uint width)
     return error;
 }
 
-// 64-bit sum in two words. The last workgroup hands it over and leaves zeros for the next picture.
+// 64-bit sum. The words add up the lower 14 bits of the groups' sums and the rest, so that nobody
+// waits for a carry; neither can overflow: there are at most 2^18 workgroups, and pictures have at
+// most 2^28 pixels. The last workgroup hands it over and leaves zeros for the next picture.
 void add_error(uint error)
 {
     if (error != 0) {
-        uint old = atomicAdd(total.low, error);
-        if (old + error < old) {
-            atomicAdd(total.high, 1);
-        }
+        atomicAdd(total.low, error & 0x3fff);
+        atomicAdd(total.high, error >> 14);
     }
     memoryBarrierBuffer();
     uint n = gl_NumWorkGroups.x * gl_NumWorkGroups.y;
     if (atomicAdd(total.groups, 1) == n - 1) {
         memoryBarrierBuffer();
-        stats[args.stats_at] = atomicExchange(total.low, 0);
-        stats[args.stats_at + 1] = atomicExchange(total.high, 0);
+        uint low = atomicExchange(total.low, 0), high = atomicExchange(total.high, 0);
+        uint sum = low + (high << 14);
+        stats[args.stats_at] = sum;
+        stats[args.stats_at + 1] = (high >> 18) + uint(sum < low);
         atomicExchange(total.groups, 0);
     }
 }
 
 void main()
 {
-    if (gl_LocalInvocationIndex == 0) {
-        error_of_group = 0;
+    if (gl_LocalInvocationIndex < LANES) {
+        errors[gl_LocalInvocationIndex] = 0;
     }
     barrier();
     uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
@@ -241,13 +245,17 @@ void main()
     if (y0 < args.height) {
         uint error = compose_column(index % width, y0, width);
         if (error != 0) {
-            atomicAdd(error_of_group, error);
+            atomicAdd(errors[gl_LocalInvocationIndex % LANES], error);
         }
     }
     if ((VARIANT & COMPOSE_ERROR) != 0) {
         barrier();
         if (gl_LocalInvocationIndex == 0) {
-            add_error(error_of_group);
+            uint sum = 0;
+            for (uint i = 0; i < LANES; i++) {
+                sum += errors[i];
+            }
+            add_error(sum);
         }
     }
 }

@@ -22,6 +22,7 @@ _Static_assert((int)COMPOSE_AUTO == (int)AG_DISPATCH_AUTO &&
 #define GROUP_SIZE 512
 #define HARDWARE_ROWS 2
 #define SOFTWARE_ROWS 8
+#define HARDWARE_LANES 32
 #define MAX_GROUPS 32768 // on one axis
 #define ROWS_TILE_X 16
 #define ROWS_TILE_Y 16
@@ -73,10 +74,11 @@ static bool load_tables(struct ag_compositor *c, struct ag_gpu *gpu, struct ag_e
 static bool make_kernels(struct ag_compositor *c, struct ag_gpu *gpu, struct ag_error *err)
 {
     static const char *const names[2] = { "compose", "compose.quad" };
+    uint32_t lanes = ag_gpu_get_info(gpu)->software ? 1 : HARDWARE_LANES;
     for (uint32_t i = 0; i < 2 * COMPOSE_VARIANTS; i++) {
         struct ag_kernel_params compose = { &ag_shaders_compositor, names[i / COMPOSE_VARIANTS],
                                             AG_CONSTANTS(GROUP_SIZE, i % COMPOSE_VARIANTS,
-                                                         c->n_rows) };
+                                                         c->n_rows, lanes) };
         struct ag_kernel **kernel = &c->compose[i / COMPOSE_VARIANTS][i % COMPOSE_VARIANTS];
         *kernel = ag_kernel_create(gpu, &compose, err);
         if (!*kernel) {
