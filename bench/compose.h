@@ -20,8 +20,7 @@ struct compose_mask {
     const uint32_t *cells; // [n], the caller's
     uint32_t n;
     struct ag_ref_plan plan;
-    // What the reference composes in the style `style` (without its dispatch).
-    bool known;
+    // What the reference composed last, in the style `style` (without its dispatch).
     struct ag_compose_style style;
     uint64_t history, panel, error;
 };
@@ -56,6 +55,11 @@ struct compose_samples {
 };
 void compose_samples_init(struct compose_samples *s, uint32_t capacity);
 void compose_samples_free(struct compose_samples *s);
+void compose_samples_reset(struct compose_samples *s);
+// Frames until the device's clocks have risen and stay: their times no longer change. Nothing on a
+// software device.
+bool compose_bench_settle(struct compose_bench *b, const struct compose_lane *lane,
+                          struct ag_error *err);
 // `n` frames more for the clock, after some to warm up.
 bool compose_bench_time(struct compose_bench *b, const struct compose_lane *lane, uint32_t n,
                         struct compose_samples *s, struct ag_error *err);
