@@ -208,11 +208,13 @@ static void dispatches_groups_that_the_gpu_counted(void **state)
     struct ag_buffer *counter = test_gpu_buffer(gpu, NULL, 4, "test/counter");
     struct ag_kernel *k = test_gpu_kernel(gpu, &ag_shaders_gputest, "count", AG_CONSTANTS(32));
     struct ag_cmd *cmd = test_gpu_begin(gpu);
+    ag_cmd_barrier_indirect(cmd);
     ag_dispatch_indirect(cmd, k, AG_BIND({ counter }), NULL, 0, args, 0);
     test_gpu_finish(gpu, cmd);
     test_gpu_read(gpu, counter, &count, 4);
     assert_int_equal(count, 0);
     cmd = test_gpu_begin(gpu);
+    ag_cmd_barrier_indirect(cmd);
     ag_dispatch_indirect(cmd, k, AG_BIND({ counter }), NULL, 0, args, 12);
     ag_cmd_barrier(cmd);
     ag_cmd_fill(cmd, args, 0, 4, 5); // arguments written on the GPU in the same submission

@@ -4,6 +4,7 @@
 #include "hud_util.h"
 
 #include "internal.h" // of src/hud: formats and items
+#include "../src/present/internal.h" // forms of the kernels
 
 #define WIDTH 1280
 #define HEIGHT 720
@@ -457,6 +458,57 @@ static void notices_fade_and_errors_stay(void **state)
     ag_free(pixels);
 }
 
+// ---- ways to make a frame ----------------------------------------------------------------------
+
+static void same_in_both(struct fixture *f, struct ag_presenter *const presenters[2])
+{
+    uint32_t *pixels[2];
+    for (int i = 0; i < 2; i++) {
+        f->presenter = presenters[i];
+        pixels[i] = picture(f);
+        assert_int_equal(f->presenter->into_image, i);
+    }
+    size_t size = (size_t)f->view.width * f->view.height * 4;
+    if (memcmp(pixels[0], pixels[1], size) != 0) {
+        fail_msg("a frame in a buffer and one in the image differ");
+    }
+    ag_free(pixels[0]);
+    ag_free(pixels[1]);
+}
+
+// Put together in a buffer and copied, or in the image, which goes on from what it showed: pages
+// that change, panels that move, and what lies over them and goes away again leave no trace.
+static void images_go_on_from_the_frame_before(void **state)
+{
+    struct fixture *f = *state;
+    struct ag_error err = { 0 };
+    struct ag_presenter *both[2] = { f->presenter };
+    both[1] = ag_presenter_create(
+        NULL, f->gpu, &(struct ag_presenter_params){ .width = WIDTH, .height = HEIGHT }, &err);
+    TEST_OK(both[1], err);
+    TEST_OK(ag_present_kernels(both[0], true, &err), err);
+    TEST_OK(ag_present_kernels(both[1], false, &err), err);
+    for (int page = 0; page < AG_HUD_COUNT; page++) {
+        ag_hud_set_page(f->hud, page);
+        same_in_both(f, both);
+        same_in_both(f, both);
+        ag_hud_notice(f->hud, "screenshot written to autogaze.png", false, f->input.now_ns);
+        same_in_both(f, both);
+        f->input.now_ns += 8000000000;
+        same_in_both(f, both);
+        ag_hud_show_help(f->hud, true);
+        same_in_both(f, both);
+        ag_hud_show_help(f->hud, false);
+        f->layout = page % 2 ? AG_VIEW_GRID : AG_VIEW_PANELS;
+        same_in_both(f, both);
+        f->t.stats.gaze_ratio.last = 0.01 * page;
+        ag_hud_update(f->hud, &f->t.data);
+        same_in_both(f, both);
+    }
+    f->presenter = both[0];
+    ag_presenter_destroy(&both[1]);
+}
+
 // ---- text ------------------------------------------------------------------------------------
 
 static void numbers_have_their_width(void **state)
@@ -755,6 +807,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_is_readable, setup, teardown),
         cmocka_unit_test_setup_teardown(help_fits, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_fade_and_errors_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(images_go_on_from_the_frame_before, setup, teardown),
         cmocka_unit_test(numbers_have_their_width),
         cmocka_unit_test_setup_teardown(text_does_not_jump, setup, teardown),
         cmocka_unit_test(pages_show_beside_any_picture),

@@ -1,6 +1,7 @@
 // The presenter's pictures, drawn offscreen and read back.
 #include "gpu_util.h"
 
+#include "../src/gpu/draw.h"
 #include "internal.h" // of src/present: to force an sRGB target
 
 #define BLACK 0xff000000u
@@ -11,15 +12,36 @@ struct fixture {
     struct ag_presenter *presenter;
 };
 
-static int setup(void **state)
+// How frames are made: in a buffer as software devices do, in a buffer as hardware does, in the image.
+enum form { SOFTWARE, BUFFERED, IMAGE, FORMS };
+
+static void set_form(struct fixture *f, enum form form)
+{
+    struct ag_error err = { 0 };
+    f->presenter->buffered = form == BUFFERED;
+    TEST_OK(ag_present_kernels(f->presenter, form == SOFTWARE, &err), err);
+}
+
+static int open_fixture(void **state, enum form form)
 {
     struct fixture *f = ag_alloc(sizeof(*f));
     struct ag_error err = { 0 };
     f->gpu = test_gpu_open();
     f->presenter = ag_presenter_create(NULL, f->gpu, &(struct ag_presenter_params){ 0 }, &err);
     TEST_OK(f->presenter, err);
+    set_form(f, form);
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return open_fixture(state, SOFTWARE);
+}
+
+static int setup_image(void **state)
+{
+    return open_fixture(state, IMAGE);
 }
 
 static int teardown(void **state)
@@ -43,7 +65,12 @@ static uint32_t *draw(struct fixture *f, uint32_t width, uint32_t height,
     assert_int_equal(target.width, width);
     assert_int_equal(target.height, height);
     ag_presenter_draw(f->presenter, panels, n);
+    bool into_image = f->presenter->into_image;
     TEST_OK(ag_presenter_end(f->presenter, &err), err);
+    // Nothing that encodes sRGB can be stored to.
+    bool storable = !f->presenter->software && !f->presenter->buffered &&
+                    f->presenter->format != VK_FORMAT_R8G8B8A8_SRGB;
+    assert_int_equal(into_image, storable);
     uint32_t *pixels = ag_alloc((size_t)width * height * 4);
     TEST_OK(ag_presenter_read(f->presenter, (uint8_t *)pixels, &err), err);
     return pixels;
@@ -285,12 +312,11 @@ static void srgb_targets_show_the_same(void **state)
     ag_buffer_destroy(f->gpu, &buffer);
 }
 
-// Both forms of the kernels give the same bytes: all picture widths by four, shrunk, grown, far
+// All forms of the kernels give the same bytes: all picture widths by four, shrunk, grown, far
 // shrunk, in part, with alpha, and as a difference.
 static void software_and_hardware_draw_the_same(void **state)
 {
     struct fixture *f = *state;
-    struct ag_error err = { 0 };
     static const int32_t sizes[][2] = { { 61, 47 }, { 30, 20 }, { 200, 95 }, { 5, 3 }, { 1, 1 } };
     uint32_t *source;
     struct ag_buffer *one = noise(f, 64 * 47, &source);
@@ -308,14 +334,15 @@ static void software_and_hardware_draw_the_same(void **state)
               .background = rgba(20, 40, 60, 255) },
             { one, sw, 47, { 2, 100, w, h }, .part = part, .other = two },
         };
-        uint32_t *out[2];
-        for (int software = 0; software < 2; software++) {
-            TEST_OK(ag_present_kernels(f->presenter, software, &err), err);
-            out[software] = draw(f, 420, 200, panels, AG_COUNT(panels));
+        uint32_t *out[FORMS];
+        for (int form = 0; form < FORMS; form++) {
+            set_form(f, (enum form)form);
+            out[form] = draw(f, 420, 200, panels, AG_COUNT(panels));
+            assert_memory_equal(out[0], out[form], 420 * 200 * 4);
         }
-        assert_memory_equal(out[0], out[1], 420 * 200 * 4);
-        ag_free(out[0]);
-        ag_free(out[1]);
+        for (int form = 0; form < FORMS; form++) {
+            ag_free(out[form]);
+        }
     }
     ag_free(source);
     ag_buffer_destroy(f->gpu, &one);
@@ -344,6 +371,30 @@ static void panels_leave_no_trace(void **state)
     }
     ag_free(source);
     ag_buffer_destroy(f->gpu, &buffer);
+}
+
+// What was drawn over a frame is not in the next one.
+static void overlays_leave_no_trace(void **state)
+{
+    struct fixture *f = *state;
+    struct ag_error err = { 0 };
+    struct ag_target target;
+    ag_free(draw(f, 24, 24, NULL, 0));
+    assert_int_equal(ag_presenter_begin(f->presenter, 7, BACKGROUND, &target, &err),
+                     AG_PRESENTER_READY);
+    ag_presenter_draw(f->presenter, NULL, 0);
+    ag_presenter_overlay(f->presenter);
+    VkClearRect all = { .rect.extent = { 24, 24 }, .layerCount = 1 };
+    ag_draw_fill(target.cmd, f->presenter->format, rgba(200, 100, 50, 255), &all, 1);
+    TEST_OK(ag_presenter_end(f->presenter, &err), err);
+    uint32_t over[24 * 24];
+    TEST_OK(ag_presenter_read(f->presenter, (uint8_t *)over, &err), err);
+    uint32_t *out = draw(f, 24, 24, NULL, 0);
+    for (uint32_t i = 0; i < 24 * 24; i++) {
+        assert_int_equal(over[i], rgba(200, 100, 50, 255));
+        assert_int_equal(out[i], BACKGROUND);
+    }
+    ag_free(out);
 }
 
 // Windows mostly want blue first.
@@ -424,23 +475,27 @@ static void times_carry_the_frame(void **state)
     assert_true(found || ag_gpu_get_info(f->gpu)->timestamp_ns == 0);
 }
 
+#define IN_ALL_FORMS(test)                                                                         \
+    { #test, test, setup, teardown, NULL }, { #test ", image", test, setup_image, teardown, NULL }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(same_size_is_exact, setup, teardown),
-        cmocka_unit_test_setup_teardown(growing_takes_the_nearest_pixel, setup, teardown),
-        cmocka_unit_test_setup_teardown(shrinking_weighs_by_area, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_part_is_enlarged, setup, teardown),
-        cmocka_unit_test_setup_teardown(differences_are_heat, setup, teardown),
-        cmocka_unit_test_setup_teardown(shrinking_far_keeps_the_mean, setup, teardown),
-        cmocka_unit_test_setup_teardown(transparent_pixels_show_the_background, setup, teardown),
-        cmocka_unit_test_setup_teardown(srgb_targets_show_the_same, setup, teardown),
+        IN_ALL_FORMS(same_size_is_exact),
+        IN_ALL_FORMS(growing_takes_the_nearest_pixel),
+        IN_ALL_FORMS(shrinking_weighs_by_area),
+        IN_ALL_FORMS(a_part_is_enlarged),
+        IN_ALL_FORMS(differences_are_heat),
+        IN_ALL_FORMS(shrinking_far_keeps_the_mean),
+        IN_ALL_FORMS(transparent_pixels_show_the_background),
+        IN_ALL_FORMS(srgb_targets_show_the_same),
         cmocka_unit_test_setup_teardown(software_and_hardware_draw_the_same, setup, teardown),
-        cmocka_unit_test_setup_teardown(panels_leave_no_trace, setup, teardown),
-        cmocka_unit_test_setup_teardown(bgra_targets_show_the_same, setup, teardown),
-        cmocka_unit_test_setup_teardown(rectangles_are_clipped, setup, teardown),
-        cmocka_unit_test_setup_teardown(sizes_change_and_vanish, setup, teardown),
-        cmocka_unit_test_setup_teardown(times_carry_the_frame, setup, teardown),
+        IN_ALL_FORMS(panels_leave_no_trace),
+        IN_ALL_FORMS(overlays_leave_no_trace),
+        IN_ALL_FORMS(bgra_targets_show_the_same),
+        IN_ALL_FORMS(rectangles_are_clipped),
+        IN_ALL_FORMS(sizes_change_and_vanish),
+        IN_ALL_FORMS(times_carry_the_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,6 +166,8 @@ uint64_t ag_cmd_submit(struct ag_cmd *cmd, struct ag_error *err);
 struct ag_binding {
     const struct ag_buffer *buffer;
     uint64_t offset, size;    // bytes; size 0: to the end; offset: a multiple of 256
+    uint64_t image;           // instead of a buffer, where the kernel writes an image: VkImageView
+                              // as bits, in the layout GENERAL (src/present only)
 };
 #define AG_BIND(...)                                                                               \
     (const struct ag_binding[]){ __VA_ARGS__ },                                                    \
@@ -176,7 +178,7 @@ void ag_dispatch(struct ag_cmd *cmd, const struct ag_kernel *kernel,
                  const struct ag_binding *bindings, uint32_t n_bindings, const void *push,
                  uint32_t push_bytes, uint32_t x, uint32_t y, uint32_t z);
 // Group counts are three uint32 in `args` at `offset` (a multiple of 4), written by the GPU before
-// an ag_cmd_barrier_indirect or in an earlier submission.
+// an ag_cmd_barrier_indirect.
 void ag_dispatch_indirect(struct ag_cmd *cmd, const struct ag_kernel *kernel,
                           const struct ag_binding *bindings, uint32_t n_bindings,
                           const void *push, uint32_t push_bytes, const struct ag_buffer *args,

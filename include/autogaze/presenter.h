@@ -8,7 +8,8 @@
 //         ag_hud_draw(hud, &frame);
 //         ag_presenter_end(p, &err);
 //
-// Pictures are drawn by compute kernels into a buffer, which is copied to the target.
+// Pictures are drawn by compute kernels into the target's image or, where those cannot write it,
+// into a buffer, which is copied to it.
 // Colour: pictures and HUD are sRGB-coded bytes and reach the screen unchanged; a UNORM target is
 // preferred, on an sRGB one the HUD draws decoded values, which it encodes again.
 // A window that is resized, minimised, hidden or lost is a state (SKIP), not an error; everything

@@ -9,7 +9,11 @@ layout(constant_id = 2) const int COLUMNS = 1;
 layout(constant_id = 3) const bool ALIGNED = false; // rows are whole fours
 
 layout(push_constant) uniform Push { panel_args args; };
+#ifdef IMAGE // the frame is the target's image
+layout(set = 0, binding = 0) writeonly uniform image2D frame;
+#else
 layout(set = 0, binding = 0, std430) writeonly buffer Frame { uint frame[]; };
+#endif
 
 ivec2 point(uint word)
 {
@@ -20,7 +24,7 @@ ivec2 point(uint word)
 // arguments anew each time, lane by lane.
 struct strip {
     int x, end;
-    int at;                // in the frame
+    int y, at;             // row of the frame, position in the buffer
     int left;              // of the panel's rectangle
     float begin, scale;    // where that begins in the picture, picture pixels a frame pixel
     int width;             // of the picture
@@ -38,6 +42,7 @@ bool find_strip(uint panel, out strip s)
     int y = begin.y + id.y;
     s.x = begin.x + id.x;
     s.end = min(s.x + COLUMNS, end.x);
+    s.y = y;
     s.at = y * int(args.frame_width) + s.x;
     s.left = corner.x;
     s.begin = args.part_x;
@@ -70,10 +75,14 @@ vec4 channel(uvec4 pixels, int which)
     return vec4(ivec4((pixels >> (8 * which)) & 0xffu));
 }
 
-// Of levels, 0 to 255.
-uint pack(strip s, vec3 color)
+// The pixel at s, in levels, 0 to 255.
+void put(strip s, vec3 color)
 {
     ivec3 c = ivec3(color + 0.5);
+#ifdef IMAGE
+    imageStore(frame, ivec2(s.x, s.y), vec4(vec3(c) / 255.0, 1.0));
+#else
     c = s.swap ? c.bgr : c;
-    return uint(c.r | c.g << 8 | c.b << 16) | 0xff000000u;
+    frame[s.at] = uint(c.r | c.g << 8 | c.b << 16) | 0xff000000u;
+#endif
 }

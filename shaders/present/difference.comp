@@ -49,6 +49,6 @@ void main()
             sum += dot(weights(c, x), four);
         }
         sum *= 1.0 / ((c.end - c.begin) * s.r.total);
-        frame[s.at] = pack(s, 255.0 * heat(sum / WHITE));
+        put(s, 255.0 * heat(sum / WHITE));
     }
 }

@@ -41,7 +41,7 @@ mat4 transparent(uvec4 pixels)
             sum += weights(c, x) * four;                                                           \
         }                                                                                          \
         sum *= 1.0 / ((c.end - c.begin) * s.r.total);                                              \
-        frame[s.at] = pack(s, sum.rgb + sum.a * background);                                       \
+        put(s, sum.rgb + sum.a * background);                                                      \
     }
 
 void main()
@@ -72,7 +72,7 @@ void main()
     }
     default:
         for (; s.x < s.end; s.x++, s.at++) {
-            frame[s.at] = pack(s, background);
+            put(s, background);
         }
     }
 }

@@ -552,6 +552,8 @@ static struct features wanted_features(const struct candidate *c)
     const struct features *has = &c->features;
     return (struct features){
         .core.features.shaderInt64 = has->core.features.shaderInt64,
+        .core.features.shaderStorageImageWriteWithoutFormat =
+            has->core.features.shaderStorageImageWriteWithoutFormat,
         .v11.storageBuffer16BitAccess = has->v11.storageBuffer16BitAccess,
         .v12.shaderFloat16 = has->v12.shaderFloat16,
         .v12.timelineSemaphore = VK_TRUE,
@@ -651,6 +653,7 @@ static bool open_device(struct ag_gpu *gpu, const struct ag_gpu_params *params,
         gpu->physical = c->physical;
         gpu->queue_family = c->queue_family;
         gpu->subgroup_min = c->subgroup_min;
+        gpu->image_writes = c->features.core.features.shaderStorageImageWriteWithoutFormat;
         gpu->subgroup_max = c->subgroup_max;
         gpu->timestamp_mask = c->timestamp_bits >= 64 ? ~0ull : (1ull << c->timestamp_bits) - 1;
         ok = create_device(gpu, c, params->present, err);

@@ -187,6 +187,10 @@ void ag_draw_destroy(struct ag_gpu *gpu, struct ag_draw *draw)
 void ag_draw_begin(struct ag_cmd *cmd, VkImageView view, uint32_t width, uint32_t height,
                    const VkClearValue *clear)
 {
+    if (!cmd->draws) {
+        ag_vk_barrier_all(cmd); // the submission began behind compute and transfer only
+        cmd->draws = true;
+    }
     VkRenderingAttachmentInfo color = {
         .sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
         .imageView = view,

@@ -23,7 +23,8 @@ static bool create_layout(struct ag_gpu *gpu, struct ag_kernel *k, struct ag_err
     for (uint32_t i = 0; i < k->n_bindings; i++) {
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
-            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType = k->images >> i & 1 ? VK_DESCRIPTOR_TYPE_STORAGE_IMAGE
+                                                 : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .descriptorCount = 1,
             .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         };
@@ -270,6 +271,7 @@ struct ag_kernel *ag_kernel_create(struct ag_gpu *gpu, const struct ag_kernel_pa
     }
     atomic_store(&k->state, AG_KERNEL_FAILED); // until it is queued
     k->n_bindings = info.n_bindings;
+    k->images = info.images;
     k->push_bytes = info.push_bytes;
     snprintf(k->name, sizeof(k->name), "%s/%s", params->library->folder, params->name);
     if (!create_layout(gpu, k, err)) {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Just enough of SPIR-V: storage buffer bindings and the layout of the push block. Numbers and
+// Just enough of SPIR-V: bindings of storage buffers and images and the layout of the push block. Numbers and
 // operand orders: SPIR-V specification, sections 2.3 (module layout) and 3 (binary form).
 
 enum {
@@ -14,6 +14,7 @@ enum {
     OP_TYPE_INT = 21,
     OP_TYPE_FLOAT = 22,
     OP_TYPE_VECTOR = 23,
+    OP_TYPE_IMAGE = 25,
     OP_TYPE_ARRAY = 28,
     OP_TYPE_STRUCT = 30,
     OP_TYPE_POINTER = 32,
@@ -26,6 +27,8 @@ enum {
     DECORATION_BINDING = 33,
     DECORATION_SET = 34,
     DECORATION_OFFSET = 35,
+
+    IMAGE_STORAGE = 2, // operand "Sampled"
 
     CLASS_UNIFORM_CONSTANT = 0,
     CLASS_UNIFORM = 2,
@@ -69,6 +72,7 @@ static uint32_t result_word(uint32_t op)
     case OP_TYPE_INT:
     case OP_TYPE_FLOAT:
     case OP_TYPE_VECTOR:
+    case OP_TYPE_IMAGE:
     case OP_TYPE_ARRAY:
     case OP_TYPE_STRUCT:
     case OP_TYPE_POINTER:
@@ -181,19 +185,26 @@ static bool reflect_push(const struct module *m, uint32_t id, struct ag_spirv_in
                    m->shader->name, AG_MAX_PUSH_BYTES);
 }
 
-static bool reflect_buffer(const struct module *m, uint32_t id, struct ag_spirv_info *out,
-                           struct ag_error *err)
+static bool reflect_binding(const struct module *m, uint32_t id, bool image,
+                            struct ag_spirv_info *out, struct ag_error *err)
 {
     uint32_t set = decoration(m, id, DECORATION_SET);
     uint32_t binding = decoration(m, id, DECORATION_BINDING);
     if (set != 0 || binding >= AG_MAX_BINDINGS) {
         return ag_fail(err, AG_ERR_DEVICE,
-                       "shader '%s': storage buffers must be in set 0 with bindings below %d, one "
-                       "is in set %u, binding %u",
+                       "shader '%s': buffers and images must be in set 0 with bindings below %d, "
+                       "one is in set %u, binding %u",
                        m->shader->name, AG_MAX_BINDINGS, set, binding);
     }
     out->n_bindings = AG_MAX(out->n_bindings, binding + 1);
+    out->images |= (uint32_t)image << binding;
     return true;
+}
+
+static bool is_storage_image(const struct module *m, const uint32_t *pointer)
+{
+    const uint32_t *image = pointer ? def(m, pointer[3], OP_TYPE_IMAGE) : NULL;
+    return image && length(image) > 7 && image[7] == IMAGE_STORAGE;
 }
 
 static bool reflect_variable(const struct module *m, const uint32_t *op, struct ag_spirv_info *out,
@@ -204,12 +215,15 @@ static bool reflect_variable(const struct module *m, const uint32_t *op, struct 
     case CLASS_PUSH:
         return reflect_push(m, pointer ? pointer[3] : NOT_FOUND, out, err);
     case CLASS_STORAGE_BUFFER:
-        return reflect_buffer(m, op[2], out, err);
+        return reflect_binding(m, op[2], false, out, err);
     case CLASS_UNIFORM:
     case CLASS_UNIFORM_CONSTANT:
+        if (is_storage_image(m, pointer)) {
+            return reflect_binding(m, op[2], true, out, err);
+        }
         return ag_fail(err, AG_ERR_DEVICE,
-                       "shader '%s' uses a uniform block, image or sampler; kernels have storage "
-                       "buffers and push constants only",
+                       "shader '%s' uses a uniform block or a sampled image; kernels have storage "
+                       "buffers, storage images and push constants only",
                        m->shader->name);
     default: // inputs, workgroup memory, privates
         return true;

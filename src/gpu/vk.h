@@ -43,6 +43,7 @@ struct ag_kernel {
     uint32_t constants[AG_MAX_CONSTANTS], n_constants, subgroup;
     char name[64]; // "folder/name", for messages
     uint32_t n_bindings, push_bytes;
+    uint32_t images; // bits of the bindings that are storage images
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;
     VkPipeline pipeline;
@@ -65,6 +66,7 @@ struct ag_cmd {
     } stages[AG_MAX_QUERIES / 2];
     uint32_t n_stages, n_queries;
     bool unstaged;    // something was recorded since the last stage ended
+    bool draws;       // something was drawn
     bool in_stage;    // between stage_begin and stage_end
     bool overflow;    // a stage got no queries
     bool wants_times; // finished times have not been collected
@@ -98,12 +100,14 @@ struct ag_gpu {
     bool guards;
     uint64_t timestamp_mask;
     uint32_t subgroup_min, subgroup_max; // what a kernel may require; 0: nothing
+    bool image_writes; // kernels can write images whose format they do not name
 
     // --- render thread only
     struct ag_cmd slots[AG_CMD_SLOTS];
     uint32_t next_slot;
     struct ag_vk_buffer *with_guard; // all DEVICE buffers, with guards
     uint64_t completed; // newest timeline value seen
+    bool drawn;         // the last submission drew something
     struct ag_gpu_times times[AG_MAX_TIMES];
     uint32_t first_time, n_times;
     int64_t clock_offset_ns, calibrated_ns; // host minus device clock; when it was measured
@@ -157,9 +161,12 @@ void ag_vk_commands_destroy(struct ag_gpu *gpu);
 // For present/ and hud/: the command buffer to record graphics into (inside the same ring).
 VkCommandBuffer ag_vk_command_buffer(struct ag_cmd *cmd);
 // One memory barrier, for draws (ag_cmd_barrier knows compute and transfer only). Earlier
-// submissions need none: every submission starts behind all of them.
+// submissions need none: every submission starts behind all of them, and ag_draw_begin waits for
+// what they and this one did outside of draws.
 void ag_vk_barrier(struct ag_cmd *cmd, VkPipelineStageFlags2 src_stages, VkAccessFlags2 src_access,
                    VkPipelineStageFlags2 dst_stages, VkAccessFlags2 dst_access);
+// Everything before everything after.
+void ag_vk_barrier_all(struct ag_cmd *cmd);
 // Binary semaphores of the swapchain; at most AG_MAX_SEMAPHORES each per submission.
 void ag_vk_cmd_wait(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStageFlags2 stage);
 void ag_vk_cmd_signal(struct ag_cmd *cmd, VkSemaphore semaphore, VkPipelineStageFlags2 stage);
@@ -187,7 +194,8 @@ struct ag_spirv_member {
     uint32_t offset, bytes;
 };
 struct ag_spirv_info {
-    uint32_t n_bindings; // storage buffers of set 0: highest binding + 1
+    uint32_t n_bindings; // storage buffers and images of set 0: highest binding + 1
+    uint32_t images;     // bits of the bindings that are images
     uint32_t push_bytes; // push block: end of its last member, 0: none
     uint32_t n_members;
     struct ag_spirv_member members[AG_MAX_PUSH_BYTES / 4];

@@ -431,7 +431,6 @@ static bool compose_frame(struct ag_pipeline *p, struct slot *s, const struct ag
     if (!cmd) {
         return false;
     }
-    ag_cmd_barrier(cmd); // against the frame before: same queue, shared pictures
     if (!record_input(p, cmd, frame, staging, err) ||
         !inference_record(p, s, &cmd, &mask, &has_mask, err)) {
         if (cmd) {

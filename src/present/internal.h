@@ -8,10 +8,13 @@
 
 #define AG_FRAMES_IN_FLIGHT 2
 #define AG_MAX_SWAPCHAIN_IMAGES 16
+// What may touch an image first that kernels write.
+#define AG_FIRST_USE                                                                               \
+    (VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT)
 
 struct ag_ground {             // what lies behind the panels, and where they are
     struct ag_backdrop backdrop; // without image: the plain colour
-    uint32_t color, made;      // made 0: there is no ground yet
+    uint32_t color, made;      // made 0: there is no ground yet, or something is drawn over it
     uint32_t begin[PANEL_MAX], end[PANEL_MAX];
 };
 
@@ -23,12 +26,17 @@ struct ag_presenter {
     VkFormat format;
     uint32_t generations;
 
-    struct ag_kernel *panels[2], *difference[2];
+    struct ag_kernel *panels[2][2], *difference[2][2]; // [into the image][rows are whole fours]
+    bool software;                 // their form
     uint32_t columns, group_width, group_height; // pixels of their invocations, invocations
+    struct ag_buffer *none;        // bound where there is no picture
+    bool storable;                 // kernels can write the target's images
+    bool buffered;                 // for tests: but shall not
     struct ag_buffer *frame;       // [target_height][target_width], in the order of `format`
     uint32_t frame_width;
     VkFormat frame_format;
     struct ag_ground shown;        // in `frame`
+    struct ag_ground shown_images[AG_MAX_SWAPCHAIN_IMAGES]; // in the images; offscreen has one
 
     // The target of the frame being drawn.
     struct ag_cmd *cmd;            // NULL: not between begin and end
@@ -36,7 +44,8 @@ struct ag_presenter {
     VkImageView view;
     uint32_t target_width, target_height;
     struct ag_ground ground;
-    bool drawn, in_image, rendering; // `frame` is done, is in the image, which is drawn on
+    bool into_image;               // kernels write the image, there is no `frame`
+    bool drawn, in_image, rendering; // the frame is done, is in the image, which is drawn on
     struct {
         const struct ag_buffer *picture;
         VkBufferImageCopy region;
@@ -65,6 +74,8 @@ struct ag_presenter {
 
 // Makes the kernels in the form for software devices or for hardware; both draw the same.
 bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *err);
+// Whether kernels can write images of that format.
+bool ag_present_storable(const struct ag_presenter *p, VkFormat format);
 
 // prepare: (re)makes what the target needs for its current size and sets `format`.
 enum ag_presenter_state ag_offscreen_prepare(struct ag_presenter *p, struct ag_error *err);

@@ -28,6 +28,8 @@ static bool create_image(struct ag_presenter *p, struct ag_error *err)
         .usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
                  VK_IMAGE_USAGE_TRANSFER_DST_BIT,
     };
+    p->storable = ag_present_storable(p, p->format);
+    image.usage |= p->storable ? VK_IMAGE_USAGE_STORAGE_BIT : 0;
     VmaAllocationCreateInfo placement = { .usage = VMA_MEMORY_USAGE_AUTO_PREFER_DEVICE };
     VK(vmaCreateImage(gpu->allocator, &image, &placement, &p->image, &p->allocation, NULL));
     ag_vk_name(gpu, VK_OBJECT_TYPE_IMAGE, (uint64_t)p->image, "present/offscreen");
@@ -42,6 +44,7 @@ static bool create_image(struct ag_presenter *p, struct ag_error *err)
     atomic_fetch_add(&gpu->allocations, 1);
     p->target_width = p->width;
     p->target_height = p->height;
+    p->shown_images[0] = (struct ag_ground){ 0 };
     p->generations++;
     return true;
 
@@ -70,7 +73,7 @@ void ag_offscreen_copy(struct ag_presenter *p, struct ag_cmd *cmd, const struct 
         };
         vkCmdCopyImageToBuffer(ag_vk_command_buffer(cmd), p->image,
                                VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, ag_vk_buffer(to), 1, &region);
-        p->gpu->counters.bytes_read_back += p->frame->size;
+        p->gpu->counters.bytes_read_back += 4ull * p->target_width * p->target_height;
     } else {
         ag_cmd_barrier(cmd);
         ag_cmd_copy(cmd, to, 0, p->frame, 0, p->frame->size);
@@ -84,7 +87,7 @@ bool ag_presenter_read(struct ag_presenter *p, uint8_t *rgba, struct ag_error *e
     if (p->params.create_surface || !p->image) {
         return ag_fail(err, AG_ERR_OUTPUT, "nothing has been drawn offscreen yet");
     }
-    uint64_t size = p->frame->size;
+    uint64_t size = 4ull * p->target_width * p->target_height;
     struct ag_buffer *staging = ag_buffer_create(gpu, AG_MEM_READBACK, size, "present/read", err);
     struct ag_cmd *cmd = staging ? ag_cmd_begin(gpu, 0, err) : NULL;
     bool ok = false;

@@ -5,10 +5,13 @@
 
 #include "../gpu/draw.h"
 
-// A frame is put together in a storage buffer: what lies behind the panels is copied in when it has
-// changed, panels are drawn by compute kernels (fragments are dear on cards made for computing, and
-// on software devices). Then it is copied to the target's image, on which the HUD draws what lies
-// over everything. What is behind the target is in swapchain.c and offscreen.c.
+// A frame is put together in the target's image: what lies behind the panels is copied in when it
+// has changed, panels are drawn by compute kernels (fragments are dear on cards made for computing,
+// and on software devices), and the HUD draws what lies over everything. An image goes on from what
+// it showed last, so most frames are one dispatch; copying whole frames costs more than drawing.
+// Where kernels cannot write the image, on software devices (which copy faster than they store), and
+// for captures, which want bytes, the frame is put together in a storage buffer and copied.
+// What is behind the target is in swapchain.c and offscreen.c.
 
 AG_SHADERS(present);
 
@@ -38,33 +41,61 @@ static bool check_graphics(struct ag_gpu *gpu, struct ag_error *err)
 
 static void destroy_kernels(struct ag_presenter *p)
 {
-    for (uint32_t aligned = 0; aligned < 2; aligned++) {
-        ag_kernel_destroy(p->gpu, &p->panels[aligned]);
-        ag_kernel_destroy(p->gpu, &p->difference[aligned]);
+    for (uint32_t i = 0; i < 4; i++) {
+        ag_kernel_destroy(p->gpu, &p->panels[i / 2][i % 2]);
+        ag_kernel_destroy(p->gpu, &p->difference[i / 2][i % 2]);
     }
+}
+
+bool ag_present_storable(const struct ag_presenter *p, VkFormat format)
+{
+    const VkFormatFeatureFlags2 needed = VK_FORMAT_FEATURE_2_STORAGE_IMAGE_BIT |
+                                         VK_FORMAT_FEATURE_2_STORAGE_WRITE_WITHOUT_FORMAT_BIT;
+    VkFormatProperties3 features = { .sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_3 };
+    VkFormatProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_2, .pNext = &features
+    };
+    vkGetPhysicalDeviceFormatProperties2(p->gpu->physical, format, &properties);
+    return p->gpu->image_writes && (features.optimalTilingFeatures & needed) == needed;
+}
+
+static bool writes_image(const struct ag_presenter *p)
+{
+    return p->storable && !p->software && !p->buffered && !p->params.capture;
 }
 
 // Starting an invocation costs a software device as much as some pixels do, and it has no use for
 // neighbours that read neighbours: there an invocation draws pixels one beside another, and its
-// neighbour those below. [0]: pictures of any width, [1]: of multiples of four.
+// neighbour those below.
+
+// Those that write the image, or the buffer, unless they are there.
+static bool make_kernels(struct ag_presenter *p, bool image, struct ag_error *err)
+{
+    struct ag_kernel **panels = p->panels[image], **difference = p->difference[image];
+    for (uint32_t aligned = 0; aligned < 2 && !difference[1]; aligned++) {
+        struct ag_kernel_params params = {
+            &ag_shaders_present, image ? "panels.image" : "panels",
+            AG_CONSTANTS(p->group_width, p->group_height, p->columns, aligned)
+        };
+        panels[aligned] = ag_kernel_create(p->gpu, &params, err);
+        params.name = image ? "difference.image" : "difference";
+        difference[aligned] = panels[aligned] ? ag_kernel_create(p->gpu, &params, err) : NULL;
+        if (!difference[aligned]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *err)
 {
     destroy_kernels(p);
+    p->software = software;
     p->columns = software ? 32 : 1;
     p->group_width = software ? 8 : 32;
     p->group_height = software ? 2 : 8;
-    bool ok = true;
-    for (uint32_t aligned = 0; aligned < 2 && ok; aligned++) {
-        struct ag_kernel_params params = {
-            &ag_shaders_present, "panels",
-            AG_CONSTANTS(p->group_width, p->group_height, p->columns, aligned)
-        };
-        p->panels[aligned] = ag_kernel_create(p->gpu, &params, err);
-        params.name = "difference";
-        p->difference[aligned] = p->panels[aligned] ? ag_kernel_create(p->gpu, &params, err) : NULL;
-        ok = p->difference[aligned] != NULL;
-    }
-    return ok;
+    p->storable = ag_present_storable(p, p->format); // most likely, of windows, too
+    return make_kernels(p, writes_image(p), err);
 }
 
 struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu *gpu,
@@ -78,7 +109,8 @@ struct ag_presenter *ag_presenter_create(const struct ag_log *log, struct ag_gpu
     p->width = params->width;
     p->height = params->height;
     p->format = VK_FORMAT_R8G8B8A8_UNORM;
-    if (!check_graphics(gpu, err) || !ag_present_kernels(p, gpu->info.software, err) ||
+    p->none = ag_buffer_create(gpu, AG_MEM_DEVICE, 256, "present/none", err);
+    if (!p->none || !check_graphics(gpu, err) || !ag_present_kernels(p, gpu->info.software, err) ||
         (is_window(p) && !ag_swapchain_open(p, err))) {
         ag_presenter_destroy(&p);
     }
@@ -100,6 +132,7 @@ void ag_presenter_destroy(struct ag_presenter **pp)
     }
     destroy_kernels(p);
     ag_buffer_destroy(p->gpu, &p->frame);
+    ag_buffer_destroy(p->gpu, &p->none);
     ag_free(p);
     *pp = NULL;
 }
@@ -121,6 +154,13 @@ uint32_t ag_presenter_generations(const struct ag_presenter *p)
 // A frame like the target; a new one has nothing in it.
 static bool prepare_frame(struct ag_presenter *p, struct ag_error *err)
 {
+    p->into_image = writes_image(p);
+    if (!make_kernels(p, p->into_image, err)) {
+        return false;
+    }
+    if (p->into_image) {
+        return true;
+    }
     uint64_t size = 4ull * p->target_width * p->target_height;
     if (!p->frame || p->frame->size != size || p->frame_width != p->target_width ||
         p->frame_format != p->format) {
@@ -185,7 +225,95 @@ void ag_presenter_backdrop(struct ag_presenter *p, const struct ag_backdrop *bac
     p->ground.backdrop = *backdrop;
 }
 
-// What lies behind the panels, into the frame.
+// From what was done last to the image to what comes next.
+struct use {
+    VkImageLayout layout;
+    VkPipelineStageFlags2 stages;
+    VkAccessFlags2 access;
+};
+
+static const struct use unused = { VK_IMAGE_LAYOUT_UNDEFINED, VK_PIPELINE_STAGE_2_COPY_BIT, 0 };
+static const struct use copied_to = { VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+                                      VK_PIPELINE_STAGE_2_COPY_BIT,
+                                      VK_ACCESS_2_TRANSFER_WRITE_BIT };
+static const struct use copied_from = { VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
+                                        VK_PIPELINE_STAGE_2_COPY_BIT,
+                                        VK_ACCESS_2_TRANSFER_READ_BIT };
+static const struct use drawn_on = { VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+                                     VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
+                                     VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT |
+                                         VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT };
+// The same where kernels write the image: its first use, anew or as it was left, what fills it, they.
+static const struct use fresh = { VK_IMAGE_LAYOUT_UNDEFINED, AG_FIRST_USE, 0 };
+static const struct use shown_before = { VK_IMAGE_LAYOUT_PRESENT_SRC_KHR, AG_FIRST_USE, 0 };
+static const struct use read_before = { VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, AG_FIRST_USE, 0 };
+static const struct use filled = { VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+                                   VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+                                   VK_ACCESS_2_TRANSFER_WRITE_BIT };
+static const struct use written = { VK_IMAGE_LAYOUT_GENERAL, VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT,
+                                    VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT };
+static const struct use presented = { VK_IMAGE_LAYOUT_PRESENT_SRC_KHR, VK_PIPELINE_STAGE_2_NONE,
+                                      VK_ACCESS_2_NONE };
+
+static void image_barrier(struct ag_presenter *p, const struct use *from, const struct use *to)
+{
+    VkImageMemoryBarrier2 image = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
+        .srcStageMask = from->stages,
+        .srcAccessMask = from->access,
+        .dstStageMask = to->stages,
+        .dstAccessMask = to->access,
+        .oldLayout = from->layout,
+        .newLayout = to->layout,
+        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
+        .image = p->image,
+        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
+    };
+    VkMemoryBarrier2 frame = { // that is copied
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
+                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
+        .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+        .dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT,
+    };
+    VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .memoryBarrierCount = from == &unused,
+        .pMemoryBarriers = &frame,
+        .imageMemoryBarrierCount = 1,
+        .pImageMemoryBarriers = &image,
+    };
+    vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
+}
+
+// As the frame before left the image.
+static const struct use *resting(const struct ag_presenter *p)
+{
+    return is_window(p) ? &shown_before : &read_before;
+}
+
+// What lies behind the panels, into the image.
+static void fill_image(struct ag_presenter *p)
+{
+    VkCommandBuffer commands = ag_vk_command_buffer(p->cmd);
+    if (!p->ground.backdrop.image) {
+        VkClearValue color = ag_draw_color(p->format, p->ground.color);
+        VkImageSubresourceRange all = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 };
+        vkCmdClearColorImage(commands, p->image, filled.layout, &color.color, 1, &all);
+        return;
+    }
+    VkImageCopy whole = {
+        .srcSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .dstSubresource = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1 },
+        .extent = { p->target_width, p->target_height, 1 },
+    };
+    vkCmdCopyImage(commands, (VkImage)p->ground.backdrop.image,
+                   VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, p->image, filled.layout, 1, &whole);
+}
+
+// What lies behind the panels, into the buffer.
 static void copy_ground(struct ag_presenter *p)
 {
     if (!p->ground.backdrop.image) {
@@ -297,27 +425,37 @@ static void add_panel(const struct ag_presenter *p, struct composition *c,
 // The ground stays as it is while no panel moves.
 static void update_ground(struct ag_presenter *p, const struct composition *c)
 {
+    struct ag_ground *shown = p->into_image ? &p->shown_images[p->image_index] : &p->shown;
     memcpy(p->ground.begin, c->args.begin, sizeof(p->ground.begin));
     memcpy(p->ground.end, c->args.end, sizeof(p->ground.end));
-    if (memcmp(&p->ground, &p->shown, sizeof(p->ground)) != 0) {
+    bool same = memcmp(&p->ground, shown, sizeof(p->ground)) == 0;
+    if (p->into_image && same) {
+        image_barrier(p, resting(p), &written);
+    } else if (p->into_image) {
+        image_barrier(p, &fresh, &filled);
+        fill_image(p);
+        image_barrier(p, &filled, &written);
+    } else if (!same) {
         copy_ground(p);
         ag_cmd_barrier(p->cmd);
-        p->shown = p->ground;
     }
+    *shown = p->ground;
 }
 
 static void dispatch(struct ag_presenter *p, struct composition *c,
                      struct ag_kernel *const *kernels, uint32_t first, uint32_t n)
 {
-    struct ag_binding bindings[1 + PANEL_PICTURES] = { { p->frame } };
+    struct ag_binding bindings[1 + PANEL_PICTURES] = { { p->into_image ? NULL : p->frame } };
+    bindings[0].image = p->into_image ? (uint64_t)p->view : 0;
     for (uint32_t i = 0; i < PANEL_PICTURES; i++) {
-        bindings[1 + i].buffer = c->pictures[i] ? c->pictures[i] : p->frame; // not read
+        bindings[1 + i].buffer = c->pictures[i] ? c->pictures[i] : p->none;
     }
     c->args.first = first;
     uint32_t strips = AG_DIV_UP((uint32_t)c->width, p->columns), rows = (uint32_t)c->height;
     bool down = p->columns > 1;
     ag_dispatch(p->cmd, kernels[c->args.source_width % 4 == 0], bindings,
-                kernels == p->panels ? 1 + PANEL_PICTURES : 3, &c->args, sizeof(c->args),
+                kernels == p->panels[p->into_image] ? 1 + PANEL_PICTURES : 3, &c->args,
+                sizeof(c->args),
                 AG_DIV_UP(down ? rows : strips, p->group_width),
                 AG_DIV_UP(down ? strips : rows, p->group_height), n);
 }
@@ -375,70 +513,17 @@ void ag_presenter_draw(struct ag_presenter *p, const struct ag_picture_panel *al
         update_ground(p, &c);
     }
     if (n_pictures > 0) {
-        dispatch(p, &c, p->panels, 0, n_pictures);
+        dispatch(p, &c, p->panels[p->into_image], 0, n_pictures);
     }
     if (n_pictures > 0 && c.n > n_pictures) {
         ag_cmd_barrier(p->cmd); // both write the frame
     }
     if (c.n > n_pictures) {
-        dispatch(p, &c, p->difference, n_pictures, c.n - n_pictures);
+        dispatch(p, &c, p->difference[p->into_image], n_pictures, c.n - n_pictures);
     }
     p->drawn = true;
+    p->in_image = p->into_image;
     ag_cmd_stage_end(p->cmd);
-}
-
-// From what was done last to the image to what comes next.
-struct use {
-    VkImageLayout layout;
-    VkPipelineStageFlags2 stages;
-    VkAccessFlags2 access;
-};
-
-static const struct use unused = { VK_IMAGE_LAYOUT_UNDEFINED, VK_PIPELINE_STAGE_2_COPY_BIT, 0 };
-static const struct use copied_to = { VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
-                                      VK_PIPELINE_STAGE_2_COPY_BIT,
-                                      VK_ACCESS_2_TRANSFER_WRITE_BIT };
-static const struct use copied_from = { VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                                        VK_PIPELINE_STAGE_2_COPY_BIT,
-                                        VK_ACCESS_2_TRANSFER_READ_BIT };
-static const struct use drawn_on = { VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
-                                     VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
-                                     VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT |
-                                         VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT };
-static const struct use presented = { VK_IMAGE_LAYOUT_PRESENT_SRC_KHR, VK_PIPELINE_STAGE_2_NONE,
-                                      VK_ACCESS_2_NONE };
-
-static void image_barrier(struct ag_presenter *p, const struct use *from, const struct use *to)
-{
-    VkImageMemoryBarrier2 image = {
-        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
-        .srcStageMask = from->stages,
-        .srcAccessMask = from->access,
-        .dstStageMask = to->stages,
-        .dstAccessMask = to->access,
-        .oldLayout = from->layout,
-        .newLayout = to->layout,
-        .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-        .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-        .image = p->image,
-        .subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
-    };
-    VkMemoryBarrier2 frame = { // that is copied
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
-                        VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
-        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
-        .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
-        .dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT,
-    };
-    VkDependencyInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
-        .memoryBarrierCount = from == &unused,
-        .pMemoryBarriers = &frame,
-        .imageMemoryBarrierCount = 1,
-        .pImageMemoryBarriers = &image,
-    };
-    vkCmdPipelineBarrier2(ag_vk_command_buffer(p->cmd), &info);
 }
 
 static void copy_to_image(struct ag_presenter *p)
@@ -447,6 +532,7 @@ static void copy_to_image(struct ag_presenter *p)
         return;
     }
     p->in_image = true;
+    p->shown_images[p->image_index].made = 0; // as far as drawing into it goes
     ag_cmd_stage_begin(p->cmd, stage(p));
     VkCommandBuffer commands = ag_vk_command_buffer(p->cmd);
     image_barrier(p, &unused, &copied_to);
@@ -473,8 +559,9 @@ void ag_presenter_overlay(struct ag_presenter *p)
     assert(p->drawn && !p->rendering);
     copy_to_image(p);
     ag_cmd_stage_begin(p->cmd, AG_STAGE_HUD);
-    image_barrier(p, &copied_to, &drawn_on);
+    image_barrier(p, p->into_image ? &written : &copied_to, &drawn_on);
     p->rendering = true;
+    p->shown_images[p->image_index].made = 0;
     ag_draw_begin(p->cmd, p->view, p->target_width, p->target_height, NULL);
 }
 
@@ -491,7 +578,7 @@ static void finish(struct ag_presenter *p)
         copy_to_image(p);
     }
     if (p->in_image) {
-        image_barrier(p, p->rendering ? &drawn_on : &copied_to,
+        image_barrier(p, p->rendering ? &drawn_on : p->into_image ? &written : &copied_to,
                       is_window(p) ? &presented : &copied_from);
     }
 }

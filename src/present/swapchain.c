@@ -1,5 +1,7 @@
 #include "internal.h"
 
+#include <string.h>
+
 // A window's images. Out of date, suboptimal, minimised and a lost surface are states: the
 // swapchain is made anew with the next frame.
 
@@ -182,6 +184,8 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
     if (!choose_format(p, &format, err)) {
         return AG_PRESENTER_ERROR;
     }
+    p->storable = !p->software && (caps->supportedUsageFlags & VK_IMAGE_USAGE_STORAGE_BIT) &&
+                  ag_present_storable(p, format.format);
     VkSwapchainCreateInfoKHR info = {
         .sType = VK_STRUCTURE_TYPE_SWAPCHAIN_CREATE_INFO_KHR,
         .surface = p->surface,
@@ -191,13 +195,14 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
         .imageColorSpace = format.colorSpace,
         .imageExtent = extent,
         .imageArrayLayers = 1,
-        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT,
+        .imageUsage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT |
+                      (p->storable ? VK_IMAGE_USAGE_STORAGE_BIT : 0),
         .preTransform = caps->currentTransform,
         .compositeAlpha = caps->supportedCompositeAlpha & VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
                               ? VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
                               : VK_COMPOSITE_ALPHA_INHERIT_BIT_KHR,
         .presentMode = choose_mode(p),
-        .clipped = VK_TRUE,
+        .clipped = !p->storable, // what lies behind the panels stays in the images
         .oldSwapchain = p->swapchain,
     };
     VkSwapchainKHR old = p->swapchain;
@@ -214,6 +219,7 @@ static enum ag_presenter_state create_swapchain(struct ag_presenter *p,
     p->swapchain_width = extent.width;
     p->swapchain_height = extent.height;
     p->stale = false;
+    memset(p->shown_images, 0, sizeof(p->shown_images));
     p->generations++;
     atomic_fetch_add(&gpu->allocations, 1);
     return create_images(p, err) ? AG_PRESENTER_READY : AG_PRESENTER_ERROR;
@@ -304,7 +310,8 @@ enum ag_presenter_state ag_swapchain_acquire(struct ag_presenter *p, struct ag_e
 
 void ag_swapchain_attach(struct ag_presenter *p)
 {
-    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot], VK_PIPELINE_STAGE_2_COPY_BIT);
+    VkPipelineStageFlags2 first = p->into_image ? AG_FIRST_USE : VK_PIPELINE_STAGE_2_COPY_BIT;
+    ag_vk_cmd_wait(p->cmd, p->acquired[p->slot], first);
     ag_vk_cmd_signal(p->cmd, p->presentable[p->image_index],
                      VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT);
 }
