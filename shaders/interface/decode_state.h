@@ -25,7 +25,8 @@ struct decode_state {
                                // stand in rows 0.. of x
     U32 n_frames, frame_at;    // frame lengths kept, ring index of the oldest
     U32 chunk_start;           // the stream was reset before this frame
-    U32 reserved0, reserved1;
+    U32 turns;                 // rounds that the decode kernel has run since its buffers were zeros
+    U32 reserved0;
 };
 ABI_SIZE(decode_state, 64);
 
@@ -52,9 +53,6 @@ ABI_SIZE(decode_state, 64);
 #define SYNC_GAVE_UP 1u        // 1: somebody waited in vain
 #define SYNC_WRONG 2u          // meet.comp: words not seen
 #define SYNC_DONE 3u           // meet.comp: workgroups that came through
-#define SYNC_ATTENTION 8u      // decode_matrix.comp: done with a layer's attention, MLP, the heads
-#define SYNC_MLP 16u
-#define SYNC_HEADS 24u
 #define SYNC_WORDS 32u
 #define SYNC_MAX_SPINS 1000000u // about a second
 

@@ -19,7 +19,8 @@
 //     mma_put(sum, at, stride)    to tile_sums[at], rows `stride` floats apart; with MMA_SUMS4
 //                                 tile_sums is uvec4 and both count fours
 //     mma_put_columns(sum, at, stride) the same of the transposed matrix; only with MMA_SUMS4
-//     mma_store(sum, at, stride)  to outputs[at], halves in fours (half4() of lib/precision.glsl)
+//     mma_store(sum, at, stride, bits, mark)  to outputs[at], halves in fours (half4() of
+//                                 lib/precision.glsl), in pairs of which `bits` are as in `mark`
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
 // `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
@@ -196,11 +197,11 @@ void mma_put_columns(mma_sum c, uint at, uint stride)
 #endif
 
 #ifdef MMA_OUTPUTS
-void mma_store(mma_sum c, uint at, uint stride)
+void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
 {
     uint lane = gl_LocalInvocationIndex % 32u, to = at + lane / 2u * stride + lane % 2u * 2u;
-    outputs[to] = half4(vec4(c.v[0], c.v[1], c.v[2], c.v[3]));
-    outputs[to + 1u] = half4(vec4(c.v[4], c.v[5], c.v[6], c.v[7]));
+    outputs[to] = half4(vec4(c.v[0], c.v[1], c.v[2], c.v[3])) & ~bits | mark;
+    outputs[to + 1u] = half4(vec4(c.v[4], c.v[5], c.v[6], c.v[7])) & ~bits | mark;
 }
 #endif
 
@@ -332,12 +333,16 @@ void mma_put_columns(mma_sum c, uint at, uint stride)
 #endif
 
 #ifdef MMA_OUTPUTS
-void mma_store(mma_sum c, uint at, uint stride)
+void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
 {
-    [[unroll]] for (int i = 0; i < c.length(); i++) {
-        c[i] = clamp(c[i], -LARGEST, LARGEST);
+    fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> h;
+    [[unroll]] for (int i = 0; i < c.length(); i += 2) {
+        uint pair = packHalf2x16(clamp(vec2(c[i], c[i + 1]), vec2(-LARGEST), vec2(LARGEST)));
+        f16vec2 marked = unpackFloat2x16(pair & ~bits | mark);
+        h[i] = marked.x;
+        h[i + 1] = marked.y;
     }
-    coopMatStoreNV(fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>(c), outputs, at, stride, false);
+    coopMatStoreNV(h, outputs, at, stride, false);
 }
 #endif
 

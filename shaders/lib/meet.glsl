@@ -7,6 +7,7 @@
 // `coherent` buffers, whose loads pass by the caches of a core; the others stay cached. Work that
 // needs nobody else, like asking for weights, goes between the two. The includer has
 //     sync_words   coherent volatile uint [streams][SYNC_WORDS], zeros at first
+// or MEET_WORDS: it waits by lib/words.glsl alone.
 #include "interface/decode_state.h"
 
 shared uint meet_failed;
@@ -20,6 +21,13 @@ void meet_begin(uint stream)
         meet_failed = 0u;
     }
 }
+
+bool meet_lost()
+{
+    return meet_failed != 0u;
+}
+
+#ifndef MEET_WORDS
 
 // One more at a counter (SYNC_*) ...
 void meet_arrive(uint counter)
@@ -52,11 +60,6 @@ void meet_wait(uint counter, uint target)
     barrier();
 }
 
-bool meet_lost()
-{
-    return meet_failed != 0u;
-}
-
 // All workgroups.
 void meet_arrive()
 {
@@ -68,3 +71,4 @@ void meet_wait()
     meet_target += gl_NumWorkGroups.x;
     meet_wait(SYNC_ARRIVED, meet_target);
 }
+#endif

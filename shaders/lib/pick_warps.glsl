@@ -5,6 +5,7 @@
 //
 // Whoever computes a logit leaves its key (logit_key()) in keys[], where a round has
 //     [ROUND][32][4 * KEYS4_EACH] keys, [ROUND] losses as they are        KEYS_ROUND words
+// each with turn_bit(turns) as its lowest bit (lib/words.glsl).
 // The includer has this buffer as uvec4 keys4[], too, and shared memory for the keys, ROUND * KEYS4
 // fours: put_keys(i, four), keys_at(i); and lib/warp.glsl.
 const uint KEYS_EACH = (CELLS + 31u) / 32u; // at most 32
@@ -41,22 +42,42 @@ uint key_place(uint column)
                      : 4u * (slot * KEYS4 + id / KEYS_EACH * KEYS4_EACH) + id % KEYS_EACH;
 }
 
-// Returns the loss of slot t.
+// Which of four keys exist: MARK_BIT or 0.
+uvec4 existing_keys(uint four)
+{
+    uint key0 = 4u * (four % KEYS4_EACH), id0 = four / KEYS4_EACH % 32u * KEYS_EACH + key0;
+    uint n = min(KEYS_EACH - key0, CELLS - min(id0, CELLS));
+    return mix(uvec4(0u), uvec4(MARK_BIT), lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(n)));
+}
+
+// Waits for all keys. Returns the loss of slot t.
 float load_round(uint keys0)
 {
     const uint each = (ROUND * KEYS4 + GROUP - 1u) / GROUP;
-    uint t = gl_LocalInvocationIndex;
-    uvec4 four[each];
+    uint t = gl_LocalInvocationIndex, bit = turn_bit(turns), loss = 0u;
+    uvec4 four[each], exist[each];
     [[unroll]] for (uint j = 0u; j < each; j++) {
-        four[j] = keys4[keys0 / 4u + min(t + j * GROUP, ROUND * KEYS4 - 1u)];
+        exist[j] = existing_keys(min(t + j * GROUP, ROUND * KEYS4 - 1u));
     }
-    float loss = t < ROUND ? uintBitsToFloat(keys[keys0 + ROUND * 4u * KEYS4 + t]) : 0.0;
+    uint spins = patience(), missing;
+    do {
+        missing = 0u;
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            four[j] = keys4[keys0 / 4u + min(t + j * GROUP, ROUND * KEYS4 - 1u)] ^ bit;
+        }
+        loss = keys[keys0 + ROUND * 4u * KEYS4 + min(t, ROUND - 1u)] ^ bit;
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            missing |= any_of(four[j] & exist[j]);
+        }
+        missing |= loss & MARK_BIT;
+    } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+    give_up(missing != 0u);
     [[unroll]] for (uint j = 0u; j < each; j++) {
         if (t + j * GROUP < ROUND * KEYS4) {
             put_keys(t + j * GROUP, four[j]);
         }
     }
-    return loss;
+    return t < ROUND ? uintBitsToFloat(loss) : 0.0;
 }
 
 // Into picked[]; returns how many. The winner need not tell the others its id: it alone has to

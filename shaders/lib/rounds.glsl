@@ -1,10 +1,16 @@
 // What the kernels share that run all rounds of a frame (decode.comp, decode_matrix.comp): the
 // state they start from and leave, and the selection. The includer has the buffers named here and a
 // push block `a` of decode_args.
+#ifdef PICK_WARPS
+#define MEET_WORDS
 #include "lib/meet.glsl"
+#include "lib/words.glsl"
+#else
+#include "lib/meet.glsl"
+#endif
 
 uint t, stream, wg, n_wg;
-uint first, position, slots, rounds, valid; // see struct decode_state
+uint first, position, slots, rounds, valid, turns; // see struct decode_state
 
 #include "lib/pick.glsl"
 
@@ -28,6 +34,7 @@ bool begin_rounds()
     slots = min(states[stream].slots, CELLS);
     rounds = states[stream].rounds;
     valid = states[stream].valid;
+    turns = states[stream].turns;
     uint rope_first = states[stream].rope_first;
     for (uint i = t; i < ROUND * (HEAD_DIM / 2u); i += GROUP) {
         uint p = (rope_first + i / (HEAD_DIM / 2u)) % ROPE_ROWS;
@@ -57,6 +64,7 @@ bool select_ids(uint round, uint at)
     position += ROUND;
     slots = before + n;
     rounds = round + 1u;
+    turns++;
     valid += n_fed;
     return ended;
 }
@@ -83,6 +91,7 @@ void leave(bool ended, uint n_pending)
     s.position = position;
     s.slots = slots;
     s.rounds = rounds;
+    s.turns = turns;
     s.valid = valid;
     s.n_pending = ended ? n_pending : 0u;
     if (ended && a.slide != 0u) {

@@ -1,5 +1,5 @@
 // decode.comp with the products on matrix units (lib/matrix.glsl): all rows of a round are one tile
-// of 16. Workgroups have trades and wait only for what they need (lib/meet.glsl):
+// of 16. Workgroups have trades and wait only for what they need (lib/words.glsl):
 //     attention   a head and a piece of the keys: RMSNorm, q (of the round's own keys k and v,
 //                 too), RoPE, softmax(q k) v
 //     mlp         a slice of its units: pieces together, x += W_o context (everybody the whole of
@@ -37,29 +37,28 @@ const uint PART8 = 16u * 2u * D16;    // eights of a part of x
 const uint PARTS8 = (SLICES + 2u) * PART8;
 
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
-layout(std430, set = 0, binding = 1) coherent volatile buffer sync_block { uint sync_words[]; };
 // [streams][MAX_ROWS][D4]: the round's input
 layout(std430, set = 0, binding = 2) buffer x4_block { vec4 x4[]; };
 layout(std430, set = 0, binding = 2) buffer x_block { float x[]; };
 // [layers][streams][KVH][CAPACITY][HEAD4]
 layout(std430, set = 0, binding = 3) coherent buffer k_block { uvec2 k_cache[]; };
 layout(std430, set = 0, binding = 4) coherent buffer v_block { uvec2 v_cache[]; };
-// [streams][H][MAX_SPLITS + 1][K][HEAD8]; volatile: all loads are on their way before the first is
-// used
+// What workgroups hand over is volatile: all loads are on their way before the first is used.
+// [streams][H][MAX_SPLITS + 1][K][HEAD8] halves, two bits of mark
 layout(std430, set = 0, binding = 5) coherent volatile buffer sum_block { uvec2 attn_sums4[]; };
 layout(std430, set = 0, binding = 5) coherent volatile buffer sum8_block { uvec4 attn_sums[]; };
-// [streams][H][MAX_SPLITS + 1][K] largest score, sum of weights
-layout(std430, set = 0, binding = 6) coherent volatile buffer softmax_block { vec2 softmax[]; };
-// [streams][2][PARTS8]: of one layer and the next
-layout(std430, set = 0, binding = 7) coherent buffer part4_block { vec4 x_before[]; };
-layout(std430, set = 0, binding = 7) coherent buffer part8_block { uvec4 x_parts[]; };
-layout(std430, set = 0, binding = 7) coherent buffer part_block { uvec2 outputs[]; };
+// [streams][H][MAX_SPLITS + 1][K] largest score, sum of weights; two bits
+layout(std430, set = 0, binding = 6) coherent volatile buffer softmax_block { uvec2 softmax[]; };
+// [streams][2][PARTS8]: of one layer and the next; one bit
+layout(std430, set = 0, binding = 7) coherent volatile buffer part4_block { uvec4 x_before[]; };
+layout(std430, set = 0, binding = 7) coherent volatile buffer part8_block { uvec4 x_parts[]; };
+layout(std430, set = 0, binding = 7) coherent volatile buffer part_block { uvec2 outputs[]; };
 layout(std430, set = 0, binding = 8) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
 layout(std430, set = 0, binding = 9) readonly buffer rope_block { vec2 rope[]; };
-// TRACE: [rounds][streams][K*V + K]; behind it [2][streams][KEYS_ROUND]
+// TRACE: [rounds][streams][K*V + K]; behind it [2][streams][KEYS_ROUND], one bit of mark
 layout(std430, set = 0, binding = 10) writeonly buffer logits_block { float logits[]; };
-layout(std430, set = 0, binding = 10) coherent buffer key_block { uint keys[]; };
-layout(std430, set = 0, binding = 10) coherent buffer key4_block { uvec4 keys4[]; };
+layout(std430, set = 0, binding = 10) coherent volatile buffer key_block { uint keys[]; };
+layout(std430, set = 0, binding = 10) coherent volatile buffer key4_block { uvec4 keys4[]; };
 layout(std430, set = 0, binding = 11) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
 layout(std430, set = 0, binding = 12) writeonly buffer hidden_block { vec4 hidden[]; }; // TRACE
 layout(std430, set = 0, binding = 13) readonly buffer embed_block { float embed[]; }; // [V][D]
@@ -220,9 +219,12 @@ void norm_rows(vec4 rows[OWN_FOURS], uint row0)
     }
 }
 
-uint parts_at(uint layer)
+// A turn is a layer of a round, counted since the stream's buffers were zeros.
+uint turn, turn0; // turn0: the kernel's first
+
+uint parts_at(uint turn)
 {
-    return (stream * 2u + layer % 2u) * PARTS8;
+    return (stream * 2u + turn % 2u) * PARTS8;
 }
 
 vec4 half_of(uvec4 eight, uint i)
@@ -230,18 +232,34 @@ vec4 half_of(uvec4 eight, uint i)
     return loaded(i % 2u == 0u ? eight.xy : eight.zw);
 }
 
-// x behind a layer.
-void take_x(uint layer, uint row0)
+// x behind the layer before.
+void take_x(uint row0)
 {
+    uint bit = turn_bit(turn - 1u), parts0 = parts_at(turn - 1u);
     [[unroll]] for (uint i = 0u; i < OWN_FOURS; i += 2u) {
         if (owns(i) && own_row(i) >= row0) {
             uint at = own_row(i) * (2u * D16) + own_four(i) / 2u;
-            uvec4 part[SLICES];
-            [[unroll]] for (uint p = 0u; p < SLICES; p++) {
-                part[p] = x_parts[parts_at(layer) + (p + 2u) * PART8 + at];
-            }
+            uint spins = patience(), missing;
+            uvec4 before[2], part[SLICES];
+            do { // comes long before the others and is little: these are not asked for in vain
+                missing = 0u;
+                [[unroll]] for (uint j = 0u; j < 2u; j++) {
+                    before[j] = x_before[parts0 + 2u * at + j] ^ bit;
+                    missing |= any_of(before[j]) & MARK_BIT;
+                }
+            } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+            do {
+                missing = 0u;
+                [[unroll]] for (uint p = 0u; p < SLICES; p++) {
+                    part[p] = x_parts[parts0 + (p + 2u) * PART8 + at] ^ both_halves(bit);
+                }
+                [[unroll]] for (uint p = 0u; p < SLICES; p++) {
+                    missing |= any_of(part[p]) & MARK_HALVES;
+                }
+            } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+            give_up(missing != 0u);
             [[unroll]] for (uint j = 0u; j < 2u; j++) {
-                vec4 sum = x_before[parts_at(layer) + 2u * at + j];
+                vec4 sum = uintBitsToFloat(before[j]);
                 [[unroll]] for (uint p = 0u; p < SLICES; p++) {
                     sum += half_of(part[p], j);
                 }
@@ -251,6 +269,16 @@ void take_x(uint layer, uint row0)
     }
     norm_rows(own_x, row0);
     barrier();
+}
+
+// Until the round before is nearly over, and with it all that was written in its first layers.
+void wait_for_round()
+{
+    uint spins = patience(), missing;
+    do {
+        missing = (x_before[parts_at(turn - 1u)].x ^ turn_bit(turn - 1u)) & MARK_BIT;
+    } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+    give_up(missing != 0u);
 }
 
 // ---- attention -------------------------------------------------------------------------------
@@ -533,25 +561,38 @@ void attention(uint layer, uint head, uint piece)
     } else {
         attend_cache(layer, head, piece, o);
     }
-    uint out0 = ((stream * HEADS + head) * PIECES + piece) * ROUND;
+    uint out0 = ((stream * HEADS + head) * PIECES + piece) * ROUND, mark = turn_mark(turn - turn0);
     if (t < ROUND * HEAD4) { // a mean of values, so halves do; 0 if it has no keys
-        attn_sums4[out0 * HEAD4 + t] = half4(o / max(row_weights[t / HEAD4], 1e-30));
+        attn_sums4[out0 * HEAD4 + t] =
+            half4(o / max(row_weights[t / HEAD4], 1e-30)) & ~MARK_HALVES | halves_mark(mark);
     }
     [[unroll]] for (uint r = 0u; r < ROWS_EACH; r++) {
         if (warp + WARPS * r < ROUND && lane == 0u) {
-            softmax[out0 + warp + WARPS * r] = vec2(largest[r], weight_sum[r]);
+            softmax[out0 + warp + WARPS * r] =
+                floatBitsToUint(vec2(largest[r], weight_sum[r])) & ~MARK_BITS | mark;
+        }
+    }
+}
+
+// Nobody reads these words any more.
+void forget_pieces()
+{
+    const uint n = HEADS * PIECES * ROUND;
+    for (uint i = wg * GROUP + t; i < n * HEAD4; i += n_wg * GROUP) {
+        attn_sums4[stream * n * HEAD4 + i] = uvec2(0u);
+        if (i < n) {
+            softmax[stream * n + i] = uvec2(0u);
         }
     }
 }
 
 // ---- output projection and MLP ---------------------------------------------------------------
 
-uint attention_done, mlp_done, heads_done; // arrivals to wait for
-
 // Pieces of the attention together, as halves. Asked for a few at a time.
 void put_together(uint row0)
 {
     const uint batch = MAX_SPLITS > 8u ? 6u : 4u;
+    uint mark = turn_mark(turn - turn0);
     [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD8 + GROUP - 1u) / GROUP; j++) {
         uint i = t + j * GROUP;
         uint row = i / (HEADS * HEAD8), head = i / HEAD8 % HEADS, d = i % HEAD8;
@@ -563,14 +604,24 @@ void put_together(uint row0)
         float top = MASKED, weights = 0.0;
         for (uint p0 = 0u; p0 < pieces; p0 += batch) {
             uvec4 part[batch];
+            uvec2 words[batch];
             vec2 state[batch];
-            [[unroll]] for (uint p = 0u; p < batch; p++) {
-                uint from = at + min(p0 + p, pieces - 1u) * ROUND;
-                part[p] = attn_sums[from * HEAD8 + d];
-                state[p] = softmax[from];
-            }
+            uint spins = patience(), missing;
+            do {
+                missing = 0u;
+                [[unroll]] for (uint p = 0u; p < batch; p++) {
+                    uint from = at + min(p0 + p, pieces - 1u) * ROUND;
+                    part[p] = attn_sums[from * HEAD8 + d] ^ halves_mark(mark);
+                    words[p] = softmax[from] ^ mark;
+                }
+                [[unroll]] for (uint p = 0u; p < batch; p++) {
+                    missing |= any_of(part[p]) & MARK_HALVES | (words[p].x | words[p].y) & MARK_BITS;
+                }
+            } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+            give_up(missing != 0u);
             float before = top;
             [[unroll]] for (uint p = 0u; p < batch; p++) {
+                state[p] = uintBitsToFloat(words[p]);
                 top = max(top, state[p].x);
             }
             float shrink = exp(before - top);
@@ -603,7 +654,6 @@ void mlp(uint layer, uint slice, uint row0)
     w0 = a.at_mlp_out + layer * a.layer_stride;
     FETCH(w_down, D16, 1u, UNITS / 16u,
           w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
-    meet_wait(SYNC_ATTENTION, attention_done);
     put_together(row0);
     barrier();
     MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
@@ -615,7 +665,8 @@ void mlp(uint layer, uint slice, uint row0)
         if (owns(i)) {
             between[i] = own_x[i] + four_of(OUT_SHARES, DS, own_row(i), own_four(i));
             if (slice == 0u) {
-                x_before[parts_at(layer) + own_row(i) * (4u * D16) + own_four(i)] = between[i];
+                x_before[parts_at(turn) + own_row(i) * (4u * D16) + own_four(i)] =
+                    floatBitsToUint(between[i]) & ~MARK_BIT | turn_bit(turn);
             }
         }
     }
@@ -636,15 +687,16 @@ void mlp(uint layer, uint slice, uint row0)
     }
     barrier();
     MULTIPLY(w_down, D16, 1u, UNITS / 16u, AREA_M, MS,
-             mma_store(sum, 2u * (parts_at(layer) + (slice + 2u) * PART8) + col * 4u, 4u * D16))
+             mma_store(sum, 2u * (parts_at(turn) + (slice + 2u) * PART8) + col * 4u, 4u * D16,
+                       MARK_HALVES, both_halves(turn_bit(turn))))
 }
 
 // ---- heads -----------------------------------------------------------------------------------
 
 // By turns: the round before may still be read.
-uint keys_of(uint round)
+uint keys_of_round()
 {
-    return a.keys_at + round % 2u * a.logits_stride + stream * KEYS_ROUND;
+    return a.keys_at + turns % 2u * a.logits_stride + stream * KEYS_ROUND;
 }
 
 mma_w next_heads[TILES(H_TILES, H_SHARES, D16)];
@@ -670,8 +722,8 @@ void heads(uint round, uint task)
         }
         float value = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u)[u % 4u];
         if (to != NONE) {
-            keys[keys_of(round) + to] = column < ROUND * VOCAB ? logit_key(value)
-                                                               : floatBitsToUint(value);
+            uint key = column < ROUND * VOCAB ? logit_key(value) : floatBitsToUint(value);
+            keys[keys_of_round() + to] = key & ~MARK_BIT | turn_bit(turns);
         }
         if (TRACE != 0u && column < LOGITS) {
             logits[round * a.logits_stride + stream * LOGITS + column] = value;
@@ -734,31 +786,31 @@ void run_layer(uint layer)
     if (attention_me < tasks) {
         attention(layer, task_head, task_piece);
         // Not one loop for all: an H100 takes 2 % longer for the rounds then.
+        bool own_keys = task_piece + 1u == pieces;
         for (uint task = attention_me + attention_workers; task < tasks;
              task += attention_workers) {
             fetch_task(layer, task / pieces, task % pieces);
             barrier();
             attention(layer, task / pieces, task % pieces);
+            own_keys = own_keys || task % pieces + 1u == pieces;
         }
-        meet_arrive(SYNC_ATTENTION);
+        if (own_keys) {
+            hand_over_rest();
+        } else {
+            meet_inside();
+        }
     }
-    attention_done += min(attention_workers, tasks);
     for (uint slice = mlp_me; slice < SLICES; slice += mlp_workers) {
         mlp(layer, slice, row0);
-        barrier();
+        meet_inside();
     }
-    if (mlp_me < SLICES) {
-        meet_arrive(SYNC_MLP);
-    }
-    mlp_done += mlp_workers;
 }
 
 // Behind the last layer. Returns whether the frame ends.
 bool end_round(uint round)
 {
     fetch_heads(wg);
-    meet_wait(SYNC_MLP, mlp_done);
-    take_x(a.layers - 1u, ROUND - 1u);
+    take_x(ROUND - 1u);
     for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
         if (task != wg) {
             fetch_heads(task);
@@ -769,10 +821,9 @@ bool end_round(uint round)
     if (TRACE != 0u && wg == 0u) {
         trace_hidden(round);
     }
-    meet_arrive(SYNC_HEADS);
-    heads_done += n_wg;
-    meet_wait(SYNC_HEADS, heads_done);
-    return meet_lost() || select_ids(round, keys_of(round));
+    bool lost = meet_lost();
+    meet_inside();
+    return lost || select_ids(round, keys_of_round());
 }
 
 void main()
@@ -781,14 +832,19 @@ void main()
         return; // it ended with the prefill
     }
     choose_trade();
-    attention_done = mlp_done = heads_done = 0u;
+    turn = turn0 = turns * a.layers;
     own_place = key_place(wg * HEAD_COLUMNS + t);
     cut_keys(position);
-    bool ended = false, goes_on = true;
+    bool ended = false, goes_on = true, worked = true;
     // A turn begins with what is asked for and ends before x is; so nothing of it is kept in
     // registers from one turn to the next.
     for (uint round = a.first_round, layer = 0u; goes_on; ) {
         bool works = attention_me < HEADS * pieces;
+        // With three layers, x behind the first but two tells who worked that these keys are written.
+        if (works && (!worked || layer == 0u && a.layers < 3u && round > a.first_round)) {
+            wait_for_round();
+        }
+        worked = works;
         if (works) {
             fetch_task(layer, task_head, task_piece);
         } else {
@@ -800,15 +856,13 @@ void main()
             ended = end_round(round - 1u);
             goes_on = !ended && round < a.end_round;
             embed_ids();
-        } else { // who has no task waits, too: in the next round it may have one, with these keys
-            meet_wait(SYNC_MLP, mlp_done);
-            if (works || mlp_me < SLICES) {
-                take_x(layer - 1u, 0u);
-            }
+        } else if (works || mlp_me < SLICES) {
+            take_x(0u);
         }
         if (goes_on) {
             run_layer(layer);
             layer++;
+            turn++;
         }
         if (layer == a.layers) {
             layer = 0u;
@@ -816,6 +870,7 @@ void main()
             cut_keys(position + ROUND); // of the next round, if there is one
         }
     }
+    forget_pieces();
     if (wg == 0u) {
         leave(ended, meet_lost() ? 0u : n_fed);
     }

@@ -20,7 +20,7 @@ static uint32_t instances(const struct gpu_shape *s, enum gpu_resource resource)
     case RES_COUNTS:
         return MASK_SLOTS;
     case RES_LOGITS: // and keys of two rounds (decode_matrix.comp)
-        return (s->trace ? s->max_rounds : s->tensor ? 0 : 1) + (s->tensor ? 2 : 0);
+        return (s->trace ? s->max_rounds : 1) + (s->tensor ? 2 : 0);
     case RES_HIDDEN:
         return s->trace ? s->max_rounds : 1;
     case RES_K:
@@ -655,7 +655,7 @@ static void decode(const struct recorder *r)
         .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / unit),
         .cache_stride = (uint32_t)(m->stride[RES_K] / four),
         .logits_stride = s->trace || s->tensor ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
-        .keys_at = s->trace ? (uint32_t)(s->max_rounds * m->stride[RES_LOGITS] / 4) : 0,
+        .keys_at = (uint32_t)((s->trace ? s->max_rounds : 1) * m->stride[RES_LOGITS] / 4),
         .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
     };
     if (s->c.layers > 1) {

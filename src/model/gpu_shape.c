@@ -47,9 +47,9 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
         { RES_STATE, RES_ACTIVE, RES_LOGITS, RES_EMBED, RES_X, RES_ROUNDS, RES_RESULTS, RES_CELLS,
           RES_COUNTS, RES_FRAMES, RES_FORCED } },
     [GPU_DECODE] = { "decode", true, false, true, 19,
-        { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_DOWN_SUMS,
-          RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED, RES_RESULTS,
-          RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
+        { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_DECODE_SUMS, RES_DECODE_SOFTMAX,
+          RES_DECODE_PARTS, RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED,
+          RES_RESULTS, RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
     [GPU_MEET] = { "meet", false, false, false, 2, { RES_SYNC, RES_DOWN_SUMS } },
 };
 
@@ -688,6 +688,8 @@ const char *gpu_resource_name(enum gpu_resource resource)
         [RES_Q] = "model/q", [RES_K] = "model/k", [RES_V] = "model/v",
         [RES_ATTN_SUMS] = "model/attn_sums", [RES_SOFTMAX] = "model/softmax",
         [RES_MLP] = "model/mlp", [RES_DOWN_SUMS] = "model/down_sums",
+        [RES_DECODE_SUMS] = "model/decode_sums", [RES_DECODE_SOFTMAX] = "model/decode_softmax",
+        [RES_DECODE_PARTS] = "model/decode_parts",
         [RES_LOGITS] = "model/logits", [RES_HIDDEN] = "model/hidden",
         [RES_ROPE] = "model/rope", [RES_FORCED] = "model/forced",
         [RES_W_PATCH] = "model/w_patch", [RES_PATCH_NORM] = "model/patch_norm",
@@ -751,17 +753,20 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_V:
         return n * c->kv_heads * s->capacity * head * (s->half ? 2 : 4);
     case RES_ATTN_SUMS:
-        return AG_MAX(rows * s->max_splits, n * c->round * (s->max_splits + 1)) * c->heads * head *
-               4;
+        return rows * s->max_splits * c->heads * head * 4;
     case RES_SOFTMAX:
-        return AG_MAX(rows * s->max_splits, n * c->round * (s->max_splits + 1)) * c->heads * 8;
+        return rows * s->max_splits * c->heads * 8;
+    case RES_DECODE_SUMS: // decode.comp, decode_matrix.comp: of the round's own keys, too
+        return n * c->round * (s->max_splits + 1) * c->heads * head * (s->tensor ? 2 : 4);
+    case RES_DECODE_SOFTMAX:
+        return n * c->round * (s->max_splits + 1) * c->heads * 8;
+    case RES_DECODE_PARTS:
+        return (s->tensor ? n * (AG_DIV_UP(c->mlp, s->units) + 2) * 16 * AG_ALIGN_UP(c->width, 16u)
+                          : n * AG_DIV_UP(c->mlp, s->units) * c->round * width) * 4;
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
-        return AG_MAX(AG_MAX(s->tensor ? n * (AG_DIV_UP(c->mlp, s->units) + 2) * 16 *
-                                              AG_ALIGN_UP(c->width, 16u)
-                                        : n * AG_DIV_UP(c->mlp, s->units) * c->round * width,
-                             (uint64_t)s->decode_groups * n),
+        return AG_MAX((uint64_t)s->decode_groups * n, // meet.comp
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
     case RES_LOGITS: // or keys and losses
         return n * AG_MAX(gpu_columns(s, GPU_HEADS),
