@@ -5,7 +5,7 @@
 //
 // Whoever computes a logit leaves its key (logit_key()) in keys[], where a round has
 //     [ROUND][32][4 * KEYS4_EACH] keys, [ROUND] losses as they are        KEYS_ROUND words
-// each with turn_bit(turns) as its lowest bit (lib/words.glsl).
+// each with use_bit(turns / 2) as its lowest bit (lib/words.glsl).
 // The includer has this buffer as uvec4 keys4[], too, and shared memory for the keys, ROUND * KEYS4
 // fours: put_keys(i, four), keys_at(i); and lib/warp.glsl.
 const uint KEYS_EACH = (CELLS + 31u) / 32u; // at most 32
@@ -54,7 +54,7 @@ uvec4 existing_keys(uint four)
 float load_round(uint keys0)
 {
     const uint each = (ROUND * KEYS4 + GROUP - 1u) / GROUP;
-    uint t = gl_LocalInvocationIndex, bit = turn_bit(turns), loss = 0u;
+    uint t = gl_LocalInvocationIndex, bit = use_bit(turns / 2u), loss = 0u;
     uvec4 four[each], exist[each];
     [[unroll]] for (uint j = 0u; j < each; j++) {
         exist[j] = existing_keys(min(t + j * GROUP, ROUND * KEYS4 - 1u));

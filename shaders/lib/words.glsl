@@ -3,9 +3,9 @@
 // Nobody counts arrivals, nobody fences (a quarter of the time of lib/meet.glsl), and a vector may
 // come in parts. What is not handed over so is seen by others behind hand_over_rest().
 //
-// Where every word is written in every turn, in one of two places by turns, one bit will do that
-// changes with each use of a place: turn_bit(). Where some are left out in some turns, two number
-// the turn: turn_mark(), 1 to 3; such words are zeros when the kernel starts and when it ends.
+// Where all words of a place are written in each of its uses, and nobody asks for the next but one,
+// one bit will do: use_bit(). Where some are left out in some turns, two bits number the turn:
+// turn_mark(), 1 to 3; such words are zeros when the kernel starts and when it ends.
 //     floats and keys     have them as their lowest bits
 //     pairs of halves     as the lowest bit of each half: both_halves() of a bit, halves_mark()
 // `v & ~MARK_.. | mark` is such a word, `v ^ mark` the value, if its MARK_.. bits are 0: it is here.
@@ -16,9 +16,10 @@
 //     give_up(missing != 0u);
 const uint MARK_BIT = 1u, MARK_BITS = 3u, MARK_HALVES = 0x10001u;
 
-uint turn_bit(uint turn)
+// `uses` of the place before this one, since it was zeros.
+uint use_bit(uint uses)
 {
-    return (turn / 2u + 1u) & 1u;
+    return (uses + 1u) & 1u;
 }
 
 uint turn_mark(uint turn)

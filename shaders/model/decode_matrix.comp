@@ -46,10 +46,11 @@ layout(std430, set = 0, binding = 4) coherent buffer v_block { uvec2 v_cache[]; 
 // What workgroups hand over is volatile: all loads are on their way before the first is used.
 // [streams][H][MAX_SPLITS + 1][K][HEAD8] halves, two bits of mark
 layout(std430, set = 0, binding = 5) coherent volatile buffer sum_block { uvec2 attn_sums4[]; };
+// Behind them, if GATHERED, [streams][K][H][HEAD8] together; one bit
 layout(std430, set = 0, binding = 5) coherent volatile buffer sum8_block { uvec4 attn_sums[]; };
 // [streams][H][MAX_SPLITS + 1][K] largest score, sum of weights; two bits
 layout(std430, set = 0, binding = 6) coherent volatile buffer softmax_block { uvec2 softmax[]; };
-// [streams][2][PARTS8]: of one layer and the next; one bit
+// [streams][layers][PARTS8], one bit
 layout(std430, set = 0, binding = 7) coherent volatile buffer part4_block { uvec4 x_before[]; };
 layout(std430, set = 0, binding = 7) coherent volatile buffer part8_block { uvec4 x_parts[]; };
 layout(std430, set = 0, binding = 7) coherent volatile buffer part_block { uvec2 outputs[]; };
@@ -88,6 +89,10 @@ const uint ROWS_EACH = (ROUND + WARPS - 1u) / WARPS;
 const uint FOURS_EACH = 2u * ((2u * D16 + 31u) / 32u);
 const uint OWN_FOURS = ROWS_EACH * FOURS_EACH; // of x, an invocation
 const uint HEAD8 = HEAD_DIM / 8u;
+// In long contexts those who made the pieces put them together, a few columns each, and not all of
+// the MLP's workgroups everything: a step more, but of one load and not of twenty.
+const bool GATHERED = MAX_SPLITS > 8u;
+const uint GATHERED_AT4 = STREAMS * HEADS * PIECES * ROUND * HEAD4;
 const float MASKED = -3.0e38; // no score is that low
 
 // ---- shared memory ---------------------------------------------------------------------------
@@ -219,12 +224,13 @@ void norm_rows(vec4 rows[OWN_FOURS], uint row0)
     }
 }
 
-// A turn is a layer of a round, counted since the stream's buffers were zeros.
-uint turn, turn0; // turn0: the kernel's first
+// Layers that the stream has gone through in this kernel and before, and before.
+uint turn, turn0;
 
-uint parts_at(uint turn)
+// Each layer has its place: who has nothing to do in a round asks for the last one's all the time.
+uint parts_at(uint layer)
 {
-    return (stream * 2u + turn % 2u) * PARTS8;
+    return (stream * a.layers + layer) * PARTS8;
 }
 
 vec4 half_of(uvec4 eight, uint i)
@@ -232,10 +238,10 @@ vec4 half_of(uvec4 eight, uint i)
     return loaded(i % 2u == 0u ? eight.xy : eight.zw);
 }
 
-// x behind the layer before.
-void take_x(uint row0)
+// x behind a layer.
+void take_x(uint layer, uint row0)
 {
-    uint bit = turn_bit(turn - 1u), parts0 = parts_at(turn - 1u);
+    uint bit = use_bit(turns), parts0 = parts_at(layer);
     [[unroll]] for (uint i = 0u; i < OWN_FOURS; i += 2u) {
         if (owns(i) && own_row(i) >= row0) {
             uint at = own_row(i) * (2u * D16) + own_four(i) / 2u;
@@ -276,7 +282,7 @@ void wait_for_round()
 {
     uint spins = patience(), missing;
     do {
-        missing = (x_before[parts_at(turn - 1u)].x ^ turn_bit(turn - 1u)) & MARK_BIT;
+        missing = (x_before[parts_at(a.layers - 1u)].x ^ use_bit(turns)) & MARK_BIT;
     } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
     give_up(missing != 0u);
 }
@@ -574,6 +580,35 @@ void attention(uint layer, uint head, uint piece)
     }
 }
 
+// All pieces of four columns by a subgroup, an invocation a piece.
+void gather_pieces(uint workers)
+{
+    const uint n = ROUND * HEADS * HEAD4;
+    uint mark = turn_mark(turn - turn0), bit = both_halves(use_bit(turn));
+    for (uint i0 = attention_me; i0 < n; i0 += WARPS * workers) {
+        uint i = i0 + warp * workers, from = 0u;
+        uvec2 part = uvec2(0u), state = uvec2(0u);
+        if (i < n) {
+            uint row = i / (HEADS * HEAD4), head = i / HEAD4 % HEADS;
+            from = ((stream * HEADS + head) * PIECES + min(lane, pieces - 1u)) * ROUND + row;
+            uint spins = patience(), missing;
+            do {
+                part = attn_sums4[from * HEAD4 + i % HEAD4] ^ halves_mark(mark);
+                state = softmax[from] ^ mark;
+                missing = (part.x | part.y) & MARK_HALVES | (state.x | state.y) & MARK_BITS;
+            } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
+            give_up(missing != 0u);
+        }
+        float score = lane < pieces ? uintBitsToFloat(state.x) : MASKED, top = warp_max(score);
+        float w = lane < pieces ? exp(score - top) * uintBitsToFloat(state.y) : 0.0;
+        vec4 v = w * loaded(part);
+        v = vec4(warp_add(v.x), warp_add(v.y), warp_add(v.z), warp_add(v.w)) / warp_add(w);
+        if (i < n && lane == 0u) {
+            attn_sums4[GATHERED_AT4 + stream * n + i] = half4(v) & ~MARK_HALVES | bit;
+        }
+    }
+}
+
 // Nobody reads these words any more.
 void forget_pieces()
 {
@@ -588,10 +623,30 @@ void forget_pieces()
 
 // ---- output projection and MLP ---------------------------------------------------------------
 
-// Pieces of the attention together, as halves. Asked for a few at a time.
+// The attention, as halves.
+void take_context(uint row0)
+{
+    uint bit = both_halves(use_bit(turn));
+    [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD8 + GROUP - 1u) / GROUP; j++) {
+        uint i = t + j * GROUP, row = i / (HEADS * HEAD8), spins = patience();
+        if (row < row0 || row >= ROUND) {
+            continue;
+        }
+        uvec4 eight;
+        do {
+            eight = attn_sums[GATHERED_AT4 / 2u + stream * (ROUND * HEADS * HEAD8) + i] ^ bit;
+        } while ((any_of(eight) & MARK_HALVES) != 0u && ++spins < SYNC_MAX_SPINS);
+        give_up((any_of(eight) & MARK_HALVES) != 0u);
+        uint to = AREA_C + row * CS + 2u * (i % (HEADS * HEAD8));
+        tile_halves[to] = eight.xy;
+        tile_halves[to + 1u] = eight.zw;
+    }
+}
+
+// Its pieces together. Asked for a few at a time.
 void put_together(uint row0)
 {
-    const uint batch = MAX_SPLITS > 8u ? 6u : 4u;
+    const uint batch = 4u;
     uint mark = turn_mark(turn - turn0);
     [[unroll]] for (uint j = 0u; j < (ROUND * HEADS * HEAD8 + GROUP - 1u) / GROUP; j++) {
         uint i = t + j * GROUP;
@@ -654,7 +709,11 @@ void mlp(uint layer, uint slice, uint row0)
     w0 = a.at_mlp_out + layer * a.layer_stride;
     FETCH(w_down, D16, 1u, UNITS / 16u,
           w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
-    put_together(row0);
+    if (GATHERED) {
+        take_context(row0);
+    } else {
+        put_together(row0);
+    }
     barrier();
     MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
              mma_put(sum, share * 16u * DS + col * 4u, DS))
@@ -665,8 +724,8 @@ void mlp(uint layer, uint slice, uint row0)
         if (owns(i)) {
             between[i] = own_x[i] + four_of(OUT_SHARES, DS, own_row(i), own_four(i));
             if (slice == 0u) {
-                x_before[parts_at(turn) + own_row(i) * (4u * D16) + own_four(i)] =
-                    floatBitsToUint(between[i]) & ~MARK_BIT | turn_bit(turn);
+                x_before[parts_at(layer) + own_row(i) * (4u * D16) + own_four(i)] =
+                    floatBitsToUint(between[i]) & ~MARK_BIT | use_bit(turns);
             }
         }
     }
@@ -687,8 +746,8 @@ void mlp(uint layer, uint slice, uint row0)
     }
     barrier();
     MULTIPLY(w_down, D16, 1u, UNITS / 16u, AREA_M, MS,
-             mma_store(sum, 2u * (parts_at(turn) + (slice + 2u) * PART8) + col * 4u, 4u * D16,
-                       MARK_HALVES, both_halves(turn_bit(turn))))
+             mma_store(sum, 2u * (parts_at(layer) + (slice + 2u) * PART8) + col * 4u, 4u * D16,
+                       MARK_HALVES, both_halves(use_bit(turns))))
 }
 
 // ---- heads -----------------------------------------------------------------------------------
@@ -723,7 +782,7 @@ void heads(uint round, uint task)
         float value = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u)[u % 4u];
         if (to != NONE) {
             uint key = column < ROUND * VOCAB ? logit_key(value) : floatBitsToUint(value);
-            keys[keys_of_round() + to] = key & ~MARK_BIT | turn_bit(turns);
+            keys[keys_of_round() + to] = key & ~MARK_BIT | use_bit(turns / 2u);
         }
         if (TRACE != 0u && column < LOGITS) {
             logits[round * a.logits_stride + stream * LOGITS + column] = value;
@@ -799,6 +858,10 @@ void run_layer(uint layer)
         } else {
             meet_inside();
         }
+        if (GATHERED) {
+            gather_pieces(min(attention_workers, tasks));
+            barrier();
+        }
     }
     for (uint slice = mlp_me; slice < SLICES; slice += mlp_workers) {
         mlp(layer, slice, row0);
@@ -810,7 +873,7 @@ void run_layer(uint layer)
 bool end_round(uint round)
 {
     fetch_heads(wg);
-    take_x(ROUND - 1u);
+    take_x(a.layers - 1u, ROUND - 1u);
     for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
         if (task != wg) {
             fetch_heads(task);
@@ -857,7 +920,7 @@ void main()
             goes_on = !ended && round < a.end_round;
             embed_ids();
         } else if (works || mlp_me < SLICES) {
-            take_x(0u);
+            take_x(layer - 1u, 0u);
         }
         if (goes_on) {
             run_layer(layer);

@@ -756,13 +756,14 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
         return rows * s->max_splits * c->heads * head * 4;
     case RES_SOFTMAX:
         return rows * s->max_splits * c->heads * 8;
-    case RES_DECODE_SUMS: // decode.comp, decode_matrix.comp: of the round's own keys, too
-        return n * c->round * (s->max_splits + 1) * c->heads * head * (s->tensor ? 2 : 4);
+    case RES_DECODE_SUMS: // of the round's own keys, too, and together (decode_matrix.comp)
+        return n * c->round * (s->max_splits + 2) * c->heads * head * (s->tensor ? 2 : 4);
     case RES_DECODE_SOFTMAX:
         return n * c->round * (s->max_splits + 1) * c->heads * 8;
     case RES_DECODE_PARTS:
-        return (s->tensor ? n * (AG_DIV_UP(c->mlp, s->units) + 2) * 16 * AG_ALIGN_UP(c->width, 16u)
-                          : n * AG_DIV_UP(c->mlp, s->units) * c->round * width) * 4;
+        return s->tensor ? n * c->layers * (AG_DIV_UP(c->mlp, s->units) + 2) * 16 *
+                               AG_ALIGN_UP(c->width, 16u) * 2
+                         : n * AG_DIV_UP(c->mlp, s->units) * c->round * width * 4;
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
