@@ -31,8 +31,8 @@ struct decode_state {
 ABI_SIZE(decode_state, 64);
 
 // Arguments of the indirect dispatches of one round. Cleared by begin.comp; written by the
-// selection before it, but only for the streams that go on: after the stop all are zero. Round 0 is
-// the prefill, of which only the attention is indirect.
+// selection before it, but only for the streams that go on: after the stop all are zero. Round 0,
+// the prefill, has none.
 #define DECODE_QKV 0u
 #define DECODE_ATTENTION 1u
 #define DECODE_LAST_ATTENTION 2u // last layer: the last row only

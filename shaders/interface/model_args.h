@@ -43,9 +43,8 @@ struct begin_args {            // begin.comp, one workgroup
     U32 budget;
     U32 rounds;                // rounds that will be recorded, the prefill included
     U32 max_splits;            // pieces that the keys of the prefill are cut into at most
-    U32 row_tiles;             // attention workgroups along the rows of the prefill
 };
-ABI_SIZE(begin_args, 28);
+ABI_SIZE(begin_args, 24);
 
 struct select_args {           // select.comp
     U32 round, rounds;         // this one, number recorded

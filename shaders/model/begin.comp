@@ -20,8 +20,6 @@ layout(std430, set = 0, binding = 5) writeonly buffer sync_block { uint sync_wor
 // [streams]
 layout(std430, set = 0, binding = 4) writeonly buffer count_block { uint cell_counts[]; };
 
-shared uint most_splits;
-
 // M5.6: the oldest frames leave until `HORIZON` frames of this budget fit with the coming one.
 void slide(uint stream, inout decode_state s)
 {
@@ -57,31 +55,15 @@ void begin(uint stream)
     for (uint i = 0u; i < SYNC_WORDS; i++) {
         sync_words[stream * SYNC_WORDS + i] = 0u;
     }
-    atomicMax(most_splits, s.splits);
 }
 
 void main()
 {
     uint t = gl_LocalInvocationIndex;
-    if (t == 0u) {
-        most_splits = 0u;
-    }
     for (uint i = DECODE_ROUND_WORDS + t; i < (a.rounds + 1u) * DECODE_ROUND_WORDS; i += GROUP) {
         rounds[i] = 0u;
     }
-    barrier();
     for (uint stream = t; stream < STREAMS; stream += GROUP) {
         begin(stream);
-    }
-    barrier();
-    if (t == 0u) {
-        uint at = DECODE_ATTENTION * 3u;
-        rounds[at] = HEADS;
-        rounds[at + 1u] = most_splits * a.row_tiles;
-        rounds[at + 2u] = STREAMS;
-        at = DECODE_LAST_ATTENTION * 3u;
-        rounds[at] = HEADS;
-        rounds[at + 1u] = most_splits;
-        rounds[at + 2u] = STREAMS;
     }
 }

@@ -499,11 +499,9 @@ static void choose_images(struct recorder *r)
 static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
 {
     const struct gpu_shape *s = &r->m->shape;
-    uint32_t groups[3];
-    gpu_groups(s, GPU_ATTENTION, GPU_PREFILL, 1, groups);
     struct begin_args args = {
         .reset = reset, .chunk_start = chunk_start, .slide = s->slide, .budget = s->max_budget,
-        .rounds = s->max_rounds, .max_splits = s->prefill_splits, .row_tiles = groups[1],
+        .rounds = s->max_rounds, .max_splits = s->prefill_splits,
     };
     run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
 }
@@ -535,7 +533,7 @@ static void vision(struct recorder *r)
     }
     struct decoder_args args = { 0 };
     run(r, GPU_PROJECT, GPU_PREFILL, &args, sizeof(args));                // ReLU -> x [P][D]
-    ag_cmd_barrier_indirect(r->cmd);                                      // begin's arguments
+    ag_cmd_barrier(r->cmd);
 }
 
 // ---- decoder ---------------------------------------------------------------------------------
@@ -553,7 +551,7 @@ static void run_layer(const struct recorder *r, enum gpu_op op, uint32_t argumen
     if (last && op == GPU_ATTENTION) {
         arguments = DECODE_LAST_ATTENTION;
     }
-    if (r->round == 0 && op != GPU_ATTENTION) {
+    if (r->round == 0) { // workgroups of pieces that this frame's keys do not have leave at once
         run(r, op, phase, &args, sizeof(args));
     } else {
         run_indirect(r, op, phase, arguments, &args, sizeof(args));
@@ -591,7 +589,11 @@ static void select_ids(const struct recorder *r)
     } else {
         run_indirect(r, GPU_SELECT, GPU_PREFILL, DECODE_SELECT, &args, sizeof(args));
     }
-    ag_cmd_barrier_indirect(r->cmd);
+    if (r->m->resident) { // costs less than to wait for arguments, too
+        ag_cmd_barrier(r->cmd);
+    } else {
+        ag_cmd_barrier_indirect(r->cmd);
+    }
 }
 
 // One forward and one selection: x [n][D] -> ids of the round, x of the next one.

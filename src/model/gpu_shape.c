@@ -568,7 +568,7 @@ void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
         break;
     case GPU_ATTENTION:
         groups[0] = c->heads;
-        groups[1] = AG_DIV_UP(rows, s->attn_rows[phase]);
+        groups[1] = AG_DIV_UP(rows, s->attn_rows[phase]) * AG_MAX(s->prefill_splits, 1u);
         break;
     case GPU_TAIL:
         groups[0] = s->tail_parts;
