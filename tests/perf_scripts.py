@@ -86,6 +86,9 @@ class Gates(unittest.TestCase):
                     pixels = (19280, 43056)[mask[3] == "1080p"]
                 s["source"].update(width=size[0], height=size[1])
                 s["mask"]["gaze_ratio"]["mean"] = pixels / (size[0] * size[1])
+            for path in ("-sparse", "-dense"):
+                if name + path in cases:
+                    cases[name + path]["mask"]["gaze_ratio"]["mean"] = s["mask"]["gaze_ratio"]["mean"]
         return cases
 
     def tearDown(self):
@@ -128,7 +131,7 @@ class Gates(unittest.TestCase):
     def test_too_few_frames(self):
         self.cases["pan-1080p-hud"]["frames"] = 100
         self.cases["pan-1080p-hud"]["mask"]["gaze_ratio"]["samples"] = 100
-        self.expect("frame-time", "FAIL", "pan-1080p-hud has 100 frames")
+        self.expect("sound", "FAIL", "pan-1080p-hud: 100 frames after 60, 600 after 60 are wanted")
 
     def test_unstable(self):
         self.cases["checker-pan-1080p-fixed-budget"]["timing_ms"]["interval"].update(p95=1.3, p99=1.4, max=1.5)
@@ -158,6 +161,14 @@ class Gates(unittest.TestCase):
     def test_other_pictures(self):
         self.cases["stress-multiscale-native-1080p-dense"]["output_hash"] = "cc"
         self.expect("same-semantics", "FAIL", "stress-multiscale-native-1080p = stress-multiscale-native-1080p-dense")
+
+    def test_other_ids(self):
+        self.cases["pan-720p-fixed-budget-bare"]["gaze_hash"] = "cc"
+        self.expect("same-semantics", "FAIL", "pan-720p-fixed-budget-no-window: other ids")
+
+    def test_other_area(self):
+        self.cases["stress-multiscale-native-720p-sparse"]["mask"]["gaze_ratio"]["mean"] = 0.5
+        self.expect("same-semantics", "FAIL", "stress-multiscale-native-720p-sparse: other gaze ratio")
 
     def test_hidden_sync(self):
         self.cases["pan-720p-fixed-budget-bare"]["timing_ms"]["interval"]["p50"] = 0.95
@@ -202,6 +213,9 @@ class Gates(unittest.TestCase):
         self.compose["summary"][1]["auto_to_best_max"] = 1.0
         self.compose["lanes"][0]["compose_us"]["p50"] = 26
         self.expect("composition", "FAIL", "full-frame 1080p: three panels and PSNR, us 26.000")
+        self.compose["lanes"][0]["compose_us"]["p50"] = 15
+        self.compose["summary"][1]["disturbed_lanes"] = 3
+        self.expect("composition", "FAIL", "3 lanes were disturbed")
         self.compose["summary"] = self.compose["summary"][:2]
         self.expect("composition", "FAIL", "has no whole run at 1080")
 
