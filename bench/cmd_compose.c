@@ -39,8 +39,8 @@ static const struct work {
 
 #define N_DISPATCHES 3
 #define ROUNDS 10u // all lanes by turns: a drift of the clocks is one of all lanes
-// A lane whose p95 is so many times its p50 was disturbed: with it all of its set, which are compared
-// with each other, are measured again, so often at most.
+// A lane whose p95 is so many times its p50 was disturbed: it is measured again with all of its set
+// (they are compared with each other), so often at most.
 #define DISTURBED 1.25
 #define ATTEMPTS 3u
 

@@ -44,7 +44,7 @@ layout(std430, set = 0, binding = 9) readonly buffer Shown { uint shown[]; };
 layout(std430, set = 0, binding = 10) readonly buffer Plan { plan_stats plan; };
 layout(std430, set = 0, binding = 11) readonly buffer Edges { uint edges[]; };
 
-// Invocations of a subgroup add to words of their own: adding to one word, they wait for each other.
+// Neighbours add to words of their own: adding to one word, they wait for each other.
 shared uint errors[LANES];
 
 uvec3 rgb(uint pixel)

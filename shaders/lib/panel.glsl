@@ -7,6 +7,7 @@
 layout(local_size_x_id = 0, local_size_y_id = 1) in;
 layout(constant_id = 2) const int COLUMNS = 1;
 layout(constant_id = 3) const bool ALIGNED = false; // rows are whole fours
+layout(constant_id = 4) const bool DOWN = false; // neighbours lie one below another
 
 layout(push_constant) uniform Push { panel_args args; };
 #ifdef IMAGE // the frame is the target's image
@@ -32,13 +33,12 @@ struct strip {
     bool swap;
 };
 
-// false: there are none. Where invocations draw several pixels, neighbours of them lie one below
-// another: their loops run alike.
+// false: there are none. Loops of neighbours that lie one below another run alike.
 bool find_strip(uint panel, out strip s)
 {
     ivec2 begin = point(args.begin[panel]), end = point(args.end[panel]);
     ivec2 corner = point(args.corner[panel]), id = ivec2(gl_GlobalInvocationID.xy);
-    id = COLUMNS > 1 ? ivec2(COLUMNS * id.y, id.x) : id;
+    id = DOWN ? ivec2(COLUMNS * id.y, id.x) : ivec2(COLUMNS * id.x, id.y);
     int y = begin.y + id.y;
     s.x = begin.x + id.x;
     s.end = min(s.x + COLUMNS, end.x);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Just enough of SPIR-V: bindings of storage buffers and images and the layout of the push block. Numbers and
-// operand orders: SPIR-V specification, sections 2.3 (module layout) and 3 (binary form).
+// Just enough of SPIR-V: bindings of storage buffers and images, the layout of the push block.
+// Numbers and operand orders: SPIR-V specification, sections 2.3 and 3.
 
 enum {
     SPIRV_MAGIC = 0x07230203,

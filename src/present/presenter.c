@@ -9,7 +9,7 @@
 // has changed, panels are drawn by compute kernels (fragments are dear on cards made for computing,
 // and on software devices), and the HUD draws what lies over everything. An image goes on from what
 // it showed last, so most frames are one dispatch; copying whole frames costs more than drawing.
-// Where kernels cannot write the image, on software devices (which copy faster than they store), and
+// Where kernels cannot write the image, on software devices (which copy faster than they store) and
 // for captures, which want bytes, the frame is put together in a storage buffer and copied.
 // What is behind the target is in swapchain.c and offscreen.c.
 
@@ -64,18 +64,17 @@ static bool writes_image(const struct ag_presenter *p)
     return p->storable && !p->software && !p->buffered && !p->params.capture;
 }
 
-// Starting an invocation costs a software device as much as some pixels do, and it has no use for
-// neighbours that read neighbours: there an invocation draws pixels one beside another, and its
-// neighbour those below.
-
-// Those that write the image, or the buffer, unless they are there.
+// The kernels that write the image, or the buffer, unless they are there. Starting an invocation
+// costs a software device as much as many pixels do, and it has no use for neighbours that read
+// neighbours: there an invocation draws many pixels one beside another, its neighbour those below.
+// [1]: pictures whose width is a multiple of four.
 static bool make_kernels(struct ag_presenter *p, bool image, struct ag_error *err)
 {
     struct ag_kernel **panels = p->panels[image], **difference = p->difference[image];
     for (uint32_t aligned = 0; aligned < 2 && !difference[1]; aligned++) {
         struct ag_kernel_params params = {
             &ag_shaders_present, image ? "panels.image" : "panels",
-            AG_CONSTANTS(p->group_width, p->group_height, p->columns, aligned)
+            AG_CONSTANTS(p->group_width, p->group_height, p->columns, aligned, p->software)
         };
         panels[aligned] = ag_kernel_create(p->gpu, &params, err);
         params.name = image ? "difference.image" : "difference";
@@ -91,8 +90,8 @@ bool ag_present_kernels(struct ag_presenter *p, bool software, struct ag_error *
 {
     destroy_kernels(p);
     p->software = software;
-    p->columns = software ? 32 : 1;
-    p->group_width = software ? 8 : 32;
+    p->columns = software ? 32 : 2;
+    p->group_width = software ? 8 : 16;
     p->group_height = software ? 2 : 8;
     p->storable = ag_present_storable(p, p->format); // most likely, of windows, too
     return make_kernels(p, writes_image(p), err);
@@ -243,7 +242,7 @@ static const struct use drawn_on = { VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
                                      VK_PIPELINE_STAGE_2_COLOR_ATTACHMENT_OUTPUT_BIT,
                                      VK_ACCESS_2_COLOR_ATTACHMENT_READ_BIT |
                                          VK_ACCESS_2_COLOR_ATTACHMENT_WRITE_BIT };
-// The same where kernels write the image: its first use, anew or as it was left, what fills it, they.
+// The same where kernels write the image: its first use, anew or as it was left, filling, writing.
 static const struct use fresh = { VK_IMAGE_LAYOUT_UNDEFINED, AG_FIRST_USE, 0 };
 static const struct use shown_before = { VK_IMAGE_LAYOUT_PRESENT_SRC_KHR, AG_FIRST_USE, 0 };
 static const struct use read_before = { VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, AG_FIRST_USE, 0 };
@@ -452,7 +451,7 @@ static void dispatch(struct ag_presenter *p, struct composition *c,
     }
     c->args.first = first;
     uint32_t strips = AG_DIV_UP((uint32_t)c->width, p->columns), rows = (uint32_t)c->height;
-    bool down = p->columns > 1;
+    bool down = p->software;
     ag_dispatch(p->cmd, kernels[c->args.source_width % 4 == 0], bindings,
                 kernels == p->panels[p->into_image] ? 1 + PANEL_PICTURES : 3, &c->args,
                 sizeof(c->args),
