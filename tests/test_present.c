@@ -12,7 +12,7 @@ struct fixture {
     struct ag_presenter *presenter;
 };
 
-// How frames are made: in a buffer as on software devices, in a buffer as on hardware, in the image.
+// How frames are made: in a buffer as on software devices or as on hardware, in the image.
 enum form { SOFTWARE, BUFFERED, IMAGE, FORMS };
 
 static void set_form(struct fixture *f, enum form form)
