@@ -25,8 +25,8 @@ struct decode_state {
                                // stand in rows 0.. of x
     U32 n_frames, frame_at;    // frame lengths kept, ring index of the oldest
     U32 chunk_start;           // the stream was reset before this frame
-    U32 turns;                 // rounds that the decode kernel has run since its buffers were zeros
-    U32 reserved0;
+    U32 turns, picks;          // rounds that decode_matrix.comp has run and selections it has made
+                               // since its buffers were zeros
 };
 ABI_SIZE(decode_state, 64);
 

@@ -61,7 +61,8 @@ struct select_args {           // select.comp
 ABI_SIZE(select_args, 80);
 
 struct decode_args {           // decode.comp, decode_matrix.comp
-    U32 first_round, end_round; // the rounds to run, if the frame goes on so long
+    U32 first_round, end_round; // the rounds to run, if the frame goes on so long; of round 0, the
+                               // prefill, decode_matrix.comp makes the logits and the selection
     U32 rounds;                // from here as in select_args
     U32 budget;
     U32 threshold_on;
@@ -78,8 +79,9 @@ struct decode_args {           // decode.comp, decode_matrix.comp
     U32 logits_stride;         // words, from a round's logits (TRACE) or keys to the next one's
     U32 hidden_stride;         // four floats, likewise
     U32 keys_at;               // words, the keys of two rounds by turns (decode_matrix.comp)
+    U32 parts;                 // as in decoder_args, behind the prefill
 };
-ABI_SIZE(decode_args, 96);
+ABI_SIZE(decode_args, 100);
 
 struct meet_args {             // meet.comp
     U32 turns;

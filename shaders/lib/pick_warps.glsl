@@ -4,13 +4,15 @@
 // fetched from afar.) Invocation i has KEYS_EACH neighbouring ids and knows which are free.
 //
 // Whoever computes a logit leaves its key (logit_key()) in keys[], where a round has
-//     [ROUND][32][4 * KEYS4_EACH] keys, [ROUND] losses as they are        KEYS_ROUND words
-// each with use_bit(turns / 2) as its lowest bit (lib/words.glsl).
+//     [ROUND][32][4 * KEYS4_EACH] keys, [ROUND] losses as they are, [GROUP] workgroups that have
+//     come so far (they all must, whether they have keys or not)         KEYS_ROUND words
+// each with use_bit(picks / 2) as its lowest bit (lib/words.glsl).
 // The includer has this buffer as uvec4 keys4[], too, and shared memory for the keys, ROUND * KEYS4
 // fours: put_keys(i, four), keys_at(i); and lib/warp.glsl.
 const uint KEYS_EACH = (CELLS + 31u) / 32u; // at most 32
 const uint KEYS4_EACH = (KEYS_EACH + 3u) / 4u, KEYS4 = 32u * KEYS4_EACH;
-const uint KEYS_ROUND = (ROUND * 4u * KEYS4 + ROUND + 3u) / 4u * 4u;
+const uint LOSSES_AT = ROUND * 4u * KEYS4, PRESENT_AT = LOSSES_AT + ROUND;
+const uint KEYS_ROUND = (PRESENT_AT + GROUP + 3u) / 4u * 4u;
 
 shared uint picked[ROUND];
 
@@ -37,7 +39,7 @@ uint key_place(uint column)
 {
     uint slot = column / VOCAB, id = column % VOCAB;
     return column >= ROUND * VOCAB + ROUND ? NONE
-           : column >= ROUND * VOCAB       ? ROUND * 4u * KEYS4 + column - ROUND * VOCAB
+           : column >= ROUND * VOCAB       ? LOSSES_AT + column - ROUND * VOCAB
            : id >= CELLS                   ? NONE
                      : 4u * (slot * KEYS4 + id / KEYS_EACH * KEYS4_EACH) + id % KEYS_EACH;
 }
@@ -54,7 +56,7 @@ uvec4 existing_keys(uint four)
 float load_round(uint keys0)
 {
     const uint each = (ROUND * KEYS4 + GROUP - 1u) / GROUP;
-    uint t = gl_LocalInvocationIndex, bit = use_bit(turns / 2u), loss = 0u;
+    uint t = gl_LocalInvocationIndex, bit = use_bit(picks / 2u), loss = 0u;
     uvec4 four[each], exist[each];
     [[unroll]] for (uint j = 0u; j < each; j++) {
         exist[j] = existing_keys(min(t + j * GROUP, ROUND * KEYS4 - 1u));
@@ -65,11 +67,12 @@ float load_round(uint keys0)
         [[unroll]] for (uint j = 0u; j < each; j++) {
             four[j] = keys4[keys0 / 4u + min(t + j * GROUP, ROUND * KEYS4 - 1u)] ^ bit;
         }
-        loss = keys[keys0 + ROUND * 4u * KEYS4 + min(t, ROUND - 1u)] ^ bit;
+        loss = keys[keys0 + LOSSES_AT + min(t, ROUND - 1u)] ^ bit;
+        uint present = keys[keys0 + PRESENT_AT + min(t, gl_NumWorkGroups.x - 1u)] ^ bit;
         [[unroll]] for (uint j = 0u; j < each; j++) {
             missing |= any_of(four[j] & exist[j]);
         }
-        missing |= loss & MARK_BIT;
+        missing |= (loss | present) & MARK_BIT;
     } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
     give_up(missing != 0u);
     [[unroll]] for (uint j = 0u; j < each; j++) {

@@ -10,7 +10,8 @@
 #endif
 
 uint t, stream, wg, n_wg;
-uint first, position, slots, rounds, valid, turns; // see struct decode_state
+uint first, position, slots, rounds, valid, turns, picks; // see struct decode_state
+uint prefill_rows; // of which the last one's logits are round 0's, if that is the first to pick
 
 #include "lib/pick.glsl"
 
@@ -31,11 +32,14 @@ bool begin_rounds()
     }
     first = states[stream].first;
     position = states[stream].position;
+    prefill_rows = states[stream].rows;
     slots = min(states[stream].slots, CELLS);
     rounds = states[stream].rounds;
     valid = states[stream].valid;
     turns = states[stream].turns;
-    uint rope_first = states[stream].rope_first;
+    picks = states[stream].picks;
+    position += a.first_round == 0u ? prefill_rows - ROUND : 0u; // of the rows that round 0 is
+    uint rope_first = states[stream].base - ROUND;               // M5.3: of the prefill's tail
     for (uint i = t; i < ROUND * (HEAD_DIM / 2u); i += GROUP) {
         uint p = (rope_first + i / (HEAD_DIM / 2u)) % ROPE_ROWS;
         rope_rows[i] = rope[(stream * ROPE_STRIDE + p) * (HEAD_DIM / 2u) + i % (HEAD_DIM / 2u)];
@@ -64,7 +68,8 @@ bool select_ids(uint round, uint at)
     position += ROUND;
     slots = before + n;
     rounds = round + 1u;
-    turns++;
+    turns += min(round, 1u);
+    picks++;
     valid += n_fed;
     return ended;
 }
@@ -92,6 +97,8 @@ void leave(bool ended, uint n_pending)
     s.slots = slots;
     s.rounds = rounds;
     s.turns = turns;
+    s.picks = picks;
+    s.rope_first = s.base - ROUND;
     s.valid = valid;
     s.n_pending = ended ? n_pending : 0u;
     if (ended && a.slide != 0u) {

@@ -37,8 +37,10 @@ const uint PART8 = 16u * 2u * D16;    // eights of a part of x
 const uint PARTS8 = (SLICES + 2u) * PART8;
 
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
+// [streams][rows][TAIL_PARTS][D4]: x behind the prefill (a.parts)
+layout(std430, set = 0, binding = 1) readonly buffer down_block { vec4 down[]; };
 // [streams][MAX_ROWS][D4]: the round's input
-layout(std430, set = 0, binding = 2) buffer x4_block { vec4 x4[]; };
+layout(std430, set = 0, binding = 2) buffer x4_block { vec4 x_in[]; };
 layout(std430, set = 0, binding = 2) buffer x_block { float x[]; };
 // [layers][streams][KVH][CAPACITY][HEAD4]
 layout(std430, set = 0, binding = 3) coherent buffer k_block { uvec2 k_cache[]; };
@@ -72,6 +74,7 @@ layout(std430, set = 0, binding = 17) writeonly buffer frames_block { uint frame
 layout(std430, set = 0, binding = 18) readonly buffer forced_block { uint forced[]; };
 
 #include "lib/warp.glsl"
+#include "lib/tail.glsl"
 
 const uint Q_COLUMNS = HEADS * HEAD_DIM;
 const uint KV_COLUMNS = KV_HEADS * HEAD_DIM;
@@ -755,7 +758,7 @@ void mlp(uint layer, uint slice, uint row0)
 // By turns: the round before may still be read.
 uint keys_of_round()
 {
-    return a.keys_at + turns % 2u * a.logits_stride + stream * KEYS_ROUND;
+    return a.keys_at + picks % 2u * a.logits_stride + stream * KEYS_ROUND;
 }
 
 mma_w next_heads[TILES(H_TILES, H_SHARES, D16)];
@@ -782,7 +785,7 @@ void heads(uint round, uint task)
         float value = four_of(H_SHARES, HCS, ROUND - 1u, u / 4u)[u % 4u];
         if (to != NONE) {
             uint key = column < ROUND * VOCAB ? logit_key(value) : floatBitsToUint(value);
-            keys[keys_of_round() + to] = key & ~MARK_BIT | use_bit(turns / 2u);
+            keys[keys_of_round() + to] = key & ~MARK_BIT | use_bit(picks / 2u);
         }
         if (TRACE != 0u && column < LOGITS) {
             logits[round * a.logits_stride + stream * LOGITS + column] = value;
@@ -821,10 +824,22 @@ void embed_ids()
 void load_x()
 {
     [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
-        own_x[i] = owns(i) ? x4[(stream * MAX_ROWS + own_row(i)) * WIDTH4 + own_four(i)]
+        own_x[i] = owns(i) ? x_in[(stream * MAX_ROWS + own_row(i)) * WIDTH4 + own_four(i)]
                            : vec4(0.0);
     }
     norm_rows(own_x, 0u);
+    barrier();
+}
+
+// The prefill's last row, as if it were a round's.
+void take_prefill()
+{
+    [[unroll]] for (uint i = 0u; i < OWN_FOURS; i++) {
+        if (owns(i) && own_row(i) == ROUND - 1u) {
+            own_x[i] = layer_input(stream, prefill_rows - 1u, own_four(i));
+        }
+    }
+    norm_rows(own_x, ROUND - 1u);
     barrier();
 }
 
@@ -873,13 +888,20 @@ void run_layer(uint layer)
 bool end_round(uint round)
 {
     fetch_heads(wg);
-    take_x(a.layers - 1u, ROUND - 1u);
+    if (round == 0u) {
+        take_prefill();
+    } else {
+        take_x(a.layers - 1u, ROUND - 1u);
+    }
     for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
         if (task != wg) {
             fetch_heads(task);
             barrier();
         }
         heads(round, task);
+    }
+    if (t == 0u) {
+        keys[keys_of_round() + PRESENT_AT + wg] = use_bit(picks / 2u);
     }
     if (TRACE != 0u && wg == 0u) {
         trace_hidden(round);
@@ -897,14 +919,15 @@ void main()
     choose_trade();
     turn = turn0 = turns * a.layers;
     own_place = key_place(wg * HEAD_COLUMNS + t);
-    cut_keys(position);
+    cut_keys(position + (a.first_round == 0u ? ROUND : 0u)); // of round 1
     bool ended = false, goes_on = true, worked = true;
     // A turn begins with what is asked for and ends before x is; so nothing of it is kept in
     // registers from one turn to the next.
-    for (uint round = a.first_round, layer = 0u; goes_on; ) {
+    uint first_round = max(a.first_round, 1u);
+    for (uint round = first_round, layer = 0u; goes_on; ) {
         bool works = attention_me < HEADS * pieces;
         // With three layers, x behind the first but two tells who worked that these keys are written.
-        if (works && (!worked || layer == 0u && a.layers < 3u && round > a.first_round)) {
+        if (works && (!worked || layer == 0u && a.layers < 3u && round > first_round)) {
             wait_for_round();
         }
         worked = works;

@@ -613,6 +613,9 @@ static void forward(struct recorder *r)
         run_layer(r, GPU_MLP_OUT, DECODE_MLP_OUT);     // x += W_down mlp
     }
     r->layer = 0;
+    if (r->round == 0 && r->m->resident && r->m->shape.tensor) {
+        return; // decode_matrix.comp goes on from here
+    }
     if (r->round == 0) {                                     // last row: RMSNorm, logits, losses
         run(r, GPU_HEADS, GPU_PREFILL, &args, sizeof(args));
     } else {
@@ -638,6 +641,8 @@ static void decode(const struct recorder *r)
             bindings[i] = (struct ag_binding){ .buffer = m->buffer[resource] };
         } else if (resource == RES_W_QKV) { // all matrices
             bindings[i] = (struct ag_binding){ .buffer = m->weights.buffer };
+        } else if (resource == RES_SYNC && s->tensor) { // does not count arrivals
+            bindings[i] = resolve(r, RES_DOWN_SUMS);
         }
     }
     uint32_t four = s->half ? 8 : 16; // bytes of four values
@@ -659,6 +664,7 @@ static void decode(const struct recorder *r)
         .logits_stride = s->trace || s->tensor ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
         .keys_at = (uint32_t)((s->trace ? s->max_rounds : 1) * m->stride[RES_LOGITS] / 4),
         .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
+        .parts = s->fused,
     };
     if (s->c.layers > 1) {
         args.layer_stride = (uint32_t)((w->region[RES_W_QKV][1].offset -
@@ -668,7 +674,7 @@ static void decode(const struct recorder *r)
     gpu_groups(s, GPU_DECODE, GPU_PREFILL, 1, groups);
     // lavapipe cuts a kernel's loops after 65,535 iterations in all, silently: a round at a time
     bool all = !ag_gpu_get_info(m->gpu)->software;
-    for (uint32_t round = 1; round < r->rounds; round = args.end_round) {
+    for (uint32_t round = s->tensor ? 0 : 1; round < r->rounds; round = args.end_round) {
         args.first_round = round;
         args.end_round = all ? r->rounds : round + 1;
         ag_dispatch(r->cmd, m->kernel[GPU_DECODE][GPU_PREFILL], bindings, info->n, &args,

@@ -390,6 +390,7 @@ static void choose_decode_matrix(struct gpu_shape *s, const struct ag_gpu_info *
     uint32_t pieces = AG_MIN(AG_DIV_UP(16 * tiles, s->decode_keys), s->max_splits) + 1;
     uint32_t work = AG_MAX(c->heads * pieces + AG_DIV_UP(c->mlp, s->units),
                            AG_DIV_UP(gpu_columns(s, GPU_HEADS), s->head_columns));
+    work = AG_MIN(work, DECODE_MATRIX_GROUP); // shaders/lib/pick_warps.glsl
     s->decode_groups = info->software ? 1 : AG_CLAMP(info->cores / s->streams, 1u, work);
 }
 
@@ -771,7 +772,8 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
     case RES_LOGITS: // or keys and losses
         return n * AG_MAX(gpu_columns(s, GPU_HEADS),
-                          s->tensor ? 4 * round_keys4(c) + AG_ALIGN_UP(c->round, 4u) : 0) * 4;
+                          s->tensor ? 4 * round_keys4(c) +
+                                          AG_ALIGN_UP(c->round + DECODE_MATRIX_GROUP, 4u) : 0) * 4;
     case RES_HIDDEN:
         return s->trace ? n * width * 4 : 16;
     case RES_ROPE:
