@@ -99,19 +99,22 @@ static bool time_lanes(struct compose_bench *b, const struct compose_lane *lanes
     return true;
 }
 
-static bool measure_row(struct compose_bench *b, uint32_t repeats, bool psnr,
-                        struct ag_crossover_row *row, struct ag_error *err)
+static struct compose_lane lane_of(bool psnr, bool dense)
 {
-    struct compose_lane lanes[2];
-    struct compose_samples samples[2];
-    for (int i = 0; i < 2; i++) {
+    return (struct compose_lane){
+        .style = { .blend_alpha = 0.38f, .psnr = psnr,
+                   .dispatch = dense ? AG_DISPATCH_DENSE : AG_DISPATCH_SPARSE },
+        .panel = true,
+    };
+}
+
+static bool check_row(struct compose_bench *b, bool psnr, const struct ag_crossover_row *row,
+                      struct ag_error *err)
+{
+    for (int dense = 0; dense < 2; dense++) {
+        struct compose_lane lane = lane_of(psnr, dense);
         struct compose_result result;
-        lanes[i] = (struct compose_lane){
-            .style = { .blend_alpha = 0.38f, .psnr = psnr,
-                       .dispatch = i ? AG_DISPATCH_DENSE : AG_DISPATCH_SPARSE },
-            .panel = true,
-        };
-        if (!compose_bench_check(b, &lanes[i], &result, err)) {
+        if (!compose_bench_check(b, &lane, &result, err)) {
             return false;
         }
         if (!result.ok) {
@@ -119,6 +122,14 @@ static bool measure_row(struct compose_bench *b, uint32_t repeats, bool psnr,
                            row->fragmentation, 100 * row->asked);
         }
     }
+    return true;
+}
+
+static bool measure_row(struct compose_bench *b, uint32_t repeats, bool psnr,
+                        struct ag_crossover_row *row, struct ag_error *err)
+{
+    const struct compose_lane lanes[2] = { lane_of(psnr, false), lane_of(psnr, true) };
+    struct compose_samples samples[2];
     compose_samples_init(&samples[0], repeats);
     compose_samples_init(&samples[1], repeats);
     bool ok = time_lanes(b, lanes, repeats, samples, err);
@@ -143,53 +154,83 @@ static void print_row(const struct ag_crossover_row *r)
     fflush(stdout);
 }
 
-static bool sweep_mask(struct compose_bench *b, const struct ag_layout *layout,
-                       const uint32_t *cells, uint32_t repeats, struct ag_crossover_row *row,
-                       struct ag_crossover_row *rows, uint32_t *n, struct ag_error *err)
-{
+// A mask of the sweep.
+struct point {
     struct compose_mask mask;
-    compose_mask_init(b, &mask, layout, AG_GEOMETRY_NATIVE, cells, row->cells);
-    row->coverage = mask.plan.stats.pixels / ((double)row->width * row->height);
-    bool ok = compose_bench_select(b, &mask, err);
-    for (int psnr = 0; psnr < 2 && ok; psnr++) {
-        ok = measure_row(b, repeats, psnr, row, err);
-        if (ok) {
-            rows[(*n)++] = *row;
-            print_row(row);
+    uint32_t *cells;
+    struct ag_crossover_row row;
+};
+
+#define POINTS (AG_COUNT(shapes) * AG_COUNT(coverages)) // of a size
+
+static bool make_point(struct compose_bench *b, const uint32_t *size, uint32_t i, struct point *p,
+                       struct ag_error *err)
+{
+    const struct shape *shape = &shapes[i / AG_COUNT(coverages)];
+    double share = coverages[i % AG_COUNT(coverages)];
+    struct ag_layout layout;
+    uint32_t side = shape->side ? shape->side : GRID;
+    ag_layout_from_sides(&side, 1, &layout);
+    p->cells = ag_alloc(GRID * GRID * sizeof(uint32_t));
+    p->row = (struct ag_crossover_row){ .width = size[0], .height = size[1],
+                                        .fragmentation = shape->name, .asked = share };
+    p->row.cells = make_cells(shape, share, p->cells);
+    compose_mask_init(b, &p->mask, &layout, AG_GEOMETRY_NATIVE, p->cells, p->row.cells);
+    p->row.coverage = p->mask.plan.stats.pixels / ((double)size[0] * size[1]);
+    return compose_bench_select(b, &p->mask, err) && check_row(b, false, &p->row, err) &&
+           check_row(b, true, &p->row, err);
+}
+
+// First all are compared with the reference, which keeps the host busy and lets the device's clocks
+// fall, then all are measured.
+static bool sweep_points(struct compose_bench *b, const uint32_t *size, uint32_t repeats,
+                         struct point *points, struct ag_crossover_row *rows, uint32_t *n,
+                         struct ag_error *err)
+{
+    struct ag_series_stats copy;
+    if (!compose_bench_size(b, size[0], size[1], 7, 11, err)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < POINTS; i++) {
+        if (!make_point(b, size, i, &points[i], err)) {
+            return false;
         }
     }
-    compose_mask_free(&mask);
-    return ok;
+    struct compose_lane lane = lane_of(true, true);
+    if (!compose_bench_settle(b, &lane, err) || !compose_bench_copy(b, 0, repeats, &copy, err)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < 2 * POINTS; i++) {
+        struct ag_crossover_row *row = &rows[*n];
+        *row = points[i / 2].row;
+        row->copy_p50 = copy.p50;
+        row->copy_p95 = copy.p95;
+        if ((i % 2 == 0 && !compose_bench_select(b, &points[i / 2].mask, err)) ||
+            !measure_row(b, repeats, i % 2, row, err)) {
+            return false;
+        }
+        print_row(row);
+        ++*n;
+    }
+    return true;
 }
 
 static bool sweep(struct compose_bench *b, const uint32_t *size, uint32_t repeats,
                   struct ag_crossover_row *rows, uint32_t *n, struct ag_error *err)
 {
-    static uint32_t cells[GRID * GRID];
-    struct ag_series_stats copy;
-    if (!compose_bench_size(b, size[0], size[1], 7, 11, err) ||
-        !compose_bench_copy(b, 0, repeats, &copy, err)) {
-        return false;
+    struct point *points = ag_alloc(POINTS * sizeof(*points));
+    bool ok = sweep_points(b, size, repeats, points, rows, n, err);
+    for (uint32_t i = 0; i < POINTS; i++) {
+        compose_mask_free(&points[i].mask);
+        ag_free(points[i].cells);
     }
-    for (size_t s = 0; s < AG_COUNT(shapes); s++) {
-        struct ag_layout layout;
-        uint32_t side = shapes[s].side ? shapes[s].side : GRID;
-        ag_layout_from_sides(&side, 1, &layout);
-        for (size_t c = 0; c < AG_COUNT(coverages); c++) {
-            struct ag_crossover_row row = { .width = size[0], .height = size[1],
-                                            .fragmentation = shapes[s].name,
-                                            .asked = coverages[c], .copy_p50 = copy.p50,
-                                            .copy_p95 = copy.p95 };
-            row.cells = make_cells(&shapes[s], coverages[c], cells);
-            if (!sweep_mask(b, &layout, cells, repeats, &row, rows, n, err)) {
-                return false;
-            }
-        }
+    ag_free(points);
+    if (ok) {
+        printf("%ux%u: sparse below %.1f %% with PSNR, %.1f %% without\n", size[0], size[1],
+               100 * ag_crossover_of(rows, *n, size[0], size[1], true),
+               100 * ag_crossover_of(rows, *n, size[0], size[1], false));
     }
-    printf("%ux%u: sparse below %.1f %% with PSNR, %.1f %% without\n", size[0], size[1],
-           100 * ag_crossover_of(rows, *n, size[0], size[1], true),
-           100 * ag_crossover_of(rows, *n, size[0], size[1], false));
-    return true;
+    return ok;
 }
 
 static bool run_all(struct compose_bench *b, const char *path, uint32_t repeats,
