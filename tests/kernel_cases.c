@@ -28,8 +28,12 @@ static bool exists(enum gpu_op op, enum gpu_phase phase, enum ag_precision preci
                     (precision == AG_PRECISION_F16 ? gpu_kernel_info[op].has_half
                                                    : gpu_kernel_info[op].has_tensor));
     bool twin = op != GPU_BEGIN && op != GPU_DECODE && op != GPU_MEET; // see test_gpu_model
-    bool tail_ok = op != GPU_TAIL || precision == AG_PRECISION_TENSOR;
-    return twin && phase_ok && half_ok && tail_ok;
+    bool tensor = precision == AG_PRECISION_TENSOR;
+    bool of_tensor = op == GPU_TAIL || (op >= GPU_VISION && op <= GPU_VISION_PROJECT);
+    bool of_others = op == GPU_PATCH || op == GPU_TRUNK || op == GPU_PROJECT;
+    bool alone = op == GPU_VISION; // one workgroup does everything: too long for software devices
+    return twin && phase_ok && half_ok && (tensor ? !of_others : !of_tensor) &&
+           !(alone && size->real);
 }
 
 static bool nth(uint32_t *n, struct kernel_case *out)
@@ -252,32 +256,47 @@ static void gather_pieces(float *content_rows, uint32_t pieces, size_t row)
     }
 }
 
-static void prepare_patch(struct bed *b)
+static struct patch_args noise_pictures(struct bed *b)
 {
-    const struct ag_model_config *c = &b->s.c;
     struct patch_args args = image_args(b);
     set_push(b, &args, sizeof(args));
-    size_t picture = 3 * (size_t)c->image_size * c->image_size;
     for (int r = RES_INPUT; r <= RES_PREVIOUS; r++) {
         float *x = floats(b, (enum gpu_resource)r);
-        for (size_t i = 0; i < b->s.streams * picture; i++) {
+        for (size_t i = 0; i < b->res[r].size / sizeof(float); i++) {
             x[i] = noise(b);
         }
     }
+    return args;
+}
+
+// What the patch convolution makes of picture i of all streams' pictures: [P][C].
+static float *patch_sums(struct bed *b, const struct patch_args *args, uint32_t i)
+{
+    const struct ag_model_config *c = &b->s.c;
+    bool canvas = args->image[i % args->n_images] == IMAGE_CANVAS;
+    size_t picture = 3 * (size_t)c->image_size * c->image_size;
+    float *sums = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
+    const float *from = floats(b, canvas ? RES_CANVAS : RES_INPUT);
+    ag_ref_patch(c, &b->w, from + i / args->n_images * picture, sums);
+    return sums;
+}
+
+static void prepare_patch(struct bed *b)
+{
+    const struct ag_model_config *c = &b->s.c;
+    struct patch_args args = noise_pictures(b);
     size_t piece = (size_t)c->tokens * gpu_pad4(c->channels);
     float *out = expected_floats(b, RES_PATCH_SUMS);
-    float *sums = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
     for (uint32_t i = 0; i < b->s.streams * args.n_images; i++) {
         uint32_t stream = i / args.n_images, which = i % args.n_images;
-        enum gpu_resource from = args.image[which] == IMAGE_CANVAS ? RES_CANVAS : RES_INPUT;
-        ag_ref_patch(c, &b->w, floats(b, from) + stream * picture, sums);
+        float *sums = patch_sums(b, &args, i);
         float *to = out + (stream * IMAGE_COUNT + which) * b->s.patch_splits * piece;
         for (uint32_t p = 0; p < b->s.patch_splits; p++) {
             memset(sums, 0, p ? (size_t)c->tokens * c->channels * sizeof(float) : 0);
             scatter(to + p * piece, sums, c->tokens, c->channels);
         }
+        ag_free(sums);
     }
-    ag_free(sums);
 }
 
 // Features: rows of floats or halves.
@@ -295,14 +314,15 @@ static float get_value(const struct bed *b, const void *from, size_t at)
     return b->s.half ? ag_half_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
 }
 
-static void noise_values(struct bed *b, enum gpu_resource r, size_t n, uint32_t width)
+static void noise_features(struct bed *b)
 {
-    void *to = content(b, r);
-    uint32_t stride = gpu_pad4(width);
-    for (size_t i = 0; i < n * stride; i++) {
-        put_value(b, to, i, i % stride < width ? noise(b) : 0.0f);
+    void *to = content(b, RES_FEATURES);
+    uint32_t stride = gpu_feature_row(&b->s);
+    size_t n = b->res[RES_FEATURES].size / (b->s.half ? 2 : 4);
+    for (size_t i = 0; i < n; i++) {
+        put_value(b, to, i, i % stride < b->s.c.channels ? noise(b) : 0.0f);
     }
-    b->res[r].half = b->s.half;
+    b->res[RES_FEATURES].half = b->s.half;
 }
 
 // To what is expected of a slot.
@@ -311,19 +331,19 @@ static void put_features(struct bed *b, size_t slot, const float *from)
     const struct ag_model_config *c = &b->s.c;
     for (size_t i = 0; i < (size_t)c->tokens * c->channels; i++) {
         size_t row = slot * c->tokens + i / c->channels;
-        put_value(b, b->res[RES_FEATURES].want, row * gpu_pad4(c->channels) + i % c->channels,
+        put_value(b, b->res[RES_FEATURES].want, row * gpu_feature_row(&b->s) + i % c->channels,
                   from[i]);
     }
 }
 
-static float *features_of(struct bed *b, size_t slot)
+static float *features_of(struct bed *b, const void *from, size_t slot)
 {
     const struct ag_model_config *c = &b->s.c;
     float *out = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
     for (size_t i = 0; i < (size_t)c->tokens * c->channels; i++) {
         size_t row = slot * c->tokens + i / c->channels;
-        out[i] = get_value(b, b->res[RES_FEATURES].have,
-                           row * gpu_pad4(c->channels) + i % c->channels);
+        out[i] = get_value(b, from,
+                           row * gpu_feature_row(&b->s) + i % c->channels);
     }
     return out;
 }
@@ -338,8 +358,7 @@ static void prepare_features(struct bed *b)
     float *in = noise_rows(b, RES_PATCH_SUMS, (size_t)b->s.streams * IMAGE_COUNT * pieces *
                            c->tokens, c->channels);
     // whole fours are written: pads become zero
-    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * b->s.feature_slots *
-                 c->tokens, c->channels);
+    noise_features(b);
     expected_floats(b, RES_FEATURES);
     float *sum = ag_alloc(piece * sizeof(float));
     for (uint32_t i = 0; i < b->s.streams * args.n_images; i++) {
@@ -361,27 +380,61 @@ static void prepare_features(struct bed *b)
     ag_free(sum);
 }
 
-static void prepare_trunk(struct bed *b)
+// The same with the features that follow, and where the counters are.
+static struct vision_args expect_patches(struct bed *b)
 {
     const struct ag_model_config *c = &b->s.c;
-    uint32_t slots = b->s.feature_slots, block = 1;
-    struct trunk_args args = { .block = block };
-    for (uint32_t t = 0; t < c->trunk_time; t++) { // a ring half way round, the oldest unknown
-        args.slot[t] = t == 0 && c->trunk_time > 1 ? NO_SLOT : (t + 1) % slots;
+    struct patch_args images = noise_pictures(b);
+    struct vision_args args = { .n_images = images.n_images };
+    memcpy(args.image, images.image, sizeof(args.image));
+    memcpy(args.slot, images.slot, sizeof(args.slot));
+    size_t row = gpu_feature_row(&b->s);
+    noise_features(b);
+    expected_floats(b, RES_FEATURES);
+    float *out = expected_floats(b, RES_PATCH_SUMS);
+    float *features = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
+    for (uint32_t i = 0; i < b->s.streams * args.n_images; i++) {
+        uint32_t stream = i / args.n_images, which = i % args.n_images;
+        float *sums = patch_sums(b, &images, i);
+        float *to = out + (stream * IMAGE_COUNT + which) * c->tokens * row;
+        for (size_t j = 0; j < c->tokens * row; j++) { // pads become zero
+            to[j] = j % row < c->channels ? sums[j / row * c->channels + j % row] : 0.0f;
+        }
+        ag_ref_features(c, &b->w, sums, features);
+        put_features(b, stream * c->trunk_depth * b->s.feature_slots + args.slot[which], features);
+        ag_free(sums);
     }
+    ag_free(features);
+    return args;
+}
+
+static void zero_counters(struct bed *b)
+{
+    void *counters = content(b, RES_VISION_SYNC);
+    memset(counters, 0, b->res[RES_VISION_SYNC].size); // and so they are left
+}
+
+static void prepare_vision_patch(struct bed *b)
+{
+    struct vision_args args = expect_patches(b);
+    zero_counters(b);
     set_push(b, &args, sizeof(args));
-    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * slots * c->tokens,
-                 c->channels);
+}
+
+// Of the second block's weights; features of a block, as they are or as they will be.
+static void expect_trunk(struct bed *b, uint32_t block, const uint32_t *slot, const void *from)
+{
+    const struct ag_model_config *c = &b->s.c;
     size_t piece = (size_t)c->tokens * gpu_pad4(c->channels);
     float *out = expected_floats(b, RES_TRUNK_SUMS);
     float *sums = ag_alloc((size_t)c->tokens * c->channels * sizeof(float));
     for (uint32_t stream = 0; stream < b->s.streams; stream++) {
         float *taps[MAX_TAPS] = { 0 };
         for (uint32_t t = 0; t < c->trunk_time; t++) {
-            size_t slot = (stream * c->trunk_depth + block) * slots + args.slot[t];
-            taps[t] = args.slot[t] == NO_SLOT ? NULL : features_of(b, slot);
+            size_t at = (stream * c->trunk_depth + block) * b->s.feature_slots + slot[t];
+            taps[t] = slot[t] == NO_SLOT ? NULL : features_of(b, from, at);
         }
-        ag_ref_trunk(c, &b->w, block, (const float *const *)taps, sums);
+        ag_ref_trunk(c, &b->w, 1, (const float *const *)taps, sums);
         for (uint32_t p = 0; p < b->s.trunk_splits; p++) {
             memset(sums, 0, p ? (size_t)c->tokens * c->channels * sizeof(float) : 0);
             scatter(out + (stream * b->s.trunk_splits + p) * piece, sums, c->tokens, c->channels);
@@ -393,14 +446,42 @@ static void prepare_trunk(struct bed *b)
     ag_free(sums);
 }
 
+// A ring half way round, the oldest unknown.
+static void choose_taps(const struct bed *b, uint32_t *slot)
+{
+    uint32_t n = b->s.c.trunk_time;
+    for (uint32_t t = 0; t < n; t++) {
+        slot[t] = t == 0 && n > 1 ? NO_SLOT : (t + 1) % b->s.feature_slots;
+    }
+}
+
+static void prepare_trunk(struct bed *b)
+{
+    struct trunk_args args = { .block = 1 };
+    choose_taps(b, args.slot);
+    set_push(b, &args, sizeof(args));
+    noise_features(b);
+    expect_trunk(b, 1, args.slot, b->res[RES_FEATURES].have);
+}
+
+static void prepare_vision_trunk(struct bed *b)
+{
+    struct vision_args args = { .n_images = 1, .block = 1 };
+    choose_taps(b, args.tap);
+    noise_features(b);
+    expect_trunk(b, 1, args.tap, b->res[RES_FEATURES].have);
+    zero_counters(b);
+    set_push(b, &args, sizeof(args));
+}
+
 // Partial sums of a trunk block: what it says after bias and ReLU, a stream.
-static float *trunk_output(struct bed *b, uint32_t stream, uint32_t block)
+static float *trunk_output(struct bed *b, const float *sums, uint32_t stream, uint32_t block)
 {
     const struct ag_model_config *c = &b->s.c;
     size_t piece = (size_t)c->tokens * gpu_pad4(c->channels);
     float *sum = ag_alloc(piece * sizeof(float));
     for (uint32_t p = 0; p < b->s.trunk_splits; p++) {
-        const float *in = floats(b, RES_TRUNK_SUMS) + (stream * b->s.trunk_splits + p) * piece;
+        const float *in = sums + (stream * b->s.trunk_splits + p) * piece;
         for (size_t j = 0; j < piece; j++) {
             sum[j] += in[j];
         }
@@ -419,11 +500,10 @@ static void prepare_relu(struct bed *b)
     noise_rows(b, RES_TRUNK_SUMS, (size_t)b->s.streams * b->s.trunk_splits * c->tokens,
                c->channels);
     // whole vec4 are written: pads become zero
-    noise_values(b, RES_FEATURES, (size_t)b->s.streams * c->trunk_depth * b->s.feature_slots *
-                 c->tokens, c->channels);
+    noise_features(b);
     expected_floats(b, RES_FEATURES);
     for (uint32_t stream = 0; stream < b->s.streams; stream++) {
-        float *x = trunk_output(b, stream, 0);
+        float *x = trunk_output(b, floats(b, RES_TRUNK_SUMS), stream, 0);
         size_t slot = (stream * c->trunk_depth + 1) * b->s.feature_slots + args.slot[0];
         put_features(b, slot, x);
         ag_free(x);
@@ -476,11 +556,51 @@ static void prepare_project(struct bed *b)
     noise_rows(b, RES_TRUNK_SUMS, (size_t)b->s.streams * b->s.trunk_splits * c->tokens,
                c->channels);
     float *x = expected_floats(b, RES_X), *tokens = expected_floats(b, RES_TOKENS);
-    float *in = trunk_output(b, b->stream, 0);
+    float *in = trunk_output(b, floats(b, RES_TRUNK_SUMS), b->stream, 0);
     float *to = tokens + (size_t)b->stream * c->tokens * c->width;
     ag_ref_project(c, &b->w, in, to);
     scatter(x_row(b, x, state->n_pending, c->width), to, c->tokens, c->width);
     ag_free(in);
+}
+
+// All streams.
+static void expect_tokens(struct bed *b, const float *sums)
+{
+    const struct ag_model_config *c = &b->s.c;
+    float *x = expected_floats(b, RES_X), *tokens = expected_floats(b, RES_TOKENS);
+    prepare_state(b);
+    struct decode_state *states = content(b, RES_STATE);
+    for (uint32_t stream = 0; stream < b->s.streams; stream++) {
+        states[stream].n_pending = b->s.max_rows - c->tokens;
+        float *in = trunk_output(b, sums, stream, 0);
+        float *to = tokens + (size_t)stream * c->tokens * c->width;
+        ag_ref_project(c, &b->w, in, to);
+        scatter(x + ((size_t)stream * b->s.max_rows + states[stream].n_pending) *
+                        gpu_pad4(c->width), to, c->tokens, c->width);
+        ag_free(in);
+    }
+    zero_counters(b);
+    b->groups[2] = b->s.streams;
+}
+
+static void prepare_vision_project(struct bed *b)
+{
+    struct vision_args args = { .n_images = 1 };
+    noise_rows(b, RES_TRUNK_SUMS, (size_t)b->s.streams * b->s.trunk_splits * b->s.c.tokens,
+               b->s.c.channels);
+    expect_tokens(b, floats(b, RES_TRUNK_SUMS));
+    set_push(b, &args, sizeof(args));
+}
+
+// All parts, by one workgroup a stream, which waits for nobody but itself.
+static void prepare_vision(struct bed *b)
+{
+    struct vision_args args = expect_patches(b);
+    choose_taps(b, args.tap);
+    expect_trunk(b, 0, args.tap, b->res[RES_FEATURES].want);
+    expect_tokens(b, b->res[RES_TRUNK_SUMS].want);
+    set_push(b, &args, sizeof(args));
+    b->groups[0] = 1;
 }
 
 // RoPE pairs are neighbours on the device: place of dimension d of a head.
@@ -842,6 +962,8 @@ static void prepare(struct bed *b)
 {
     static void (*const table[GPU_OP_COUNT])(struct bed *) = {
         [GPU_PATCH] = prepare_patch,       [GPU_FEATURES] = prepare_features,
+        [GPU_VISION] = prepare_vision,     [GPU_VISION_PATCH] = prepare_vision_patch,
+        [GPU_VISION_TRUNK] = prepare_vision_trunk, [GPU_VISION_PROJECT] = prepare_vision_project,
         [GPU_TRUNK] = prepare_trunk,       [GPU_RELU] = prepare_relu,
         [GPU_PROJECT] = prepare_project,   [GPU_QKV] = prepare_qkv,
         [GPU_ATTENTION] = prepare_attention, [GPU_ATTN_OUT] = prepare_attn_out,
@@ -871,7 +993,9 @@ static bool make_shape(struct bed *b, struct ag_error *err)
         return false;
     }
     if (!z->real) {
-        b->s.patch_splits = b->s.trunk_splits = b->s.max_splits = 3;
+        b->s.max_splits = 3;
+        b->s.patch_splits = b->s.tensor ? b->s.patch_splits : 3;
+        b->s.trunk_splits = b->s.tensor ? b->s.trunk_splits : 3;
     }
     if (b->k->op == GPU_TAIL && !b->s.fused) {
         return ag_fail(err, AG_ERR_DEVICE, "the rest of a layer does not fit into one kernel");
@@ -1012,7 +1136,9 @@ static bool check_buffers(struct bed *b, struct kernel_result *out, struct ag_er
                 }
             }
         }
-        if (r == RES_TRUNK_SUMS && b->k->op == GPU_TRUNK) {
+        bool sums = b->k->op == GPU_TRUNK || b->k->op == GPU_VISION_TRUNK ||
+                    b->k->op == GPU_VISION;
+        if (r == RES_TRUNK_SUMS && sums) {
             for (uint32_t i = 0; i < b->s.streams; i++) {
                 gather_pieces(have + i * b->s.trunk_splits * piece, b->s.trunk_splits, piece);
             }
@@ -1131,8 +1257,11 @@ static bool time_kernel(struct bed *b, uint32_t repeats, struct kernel_result *o
 static void describe(const struct bed *b, struct kernel_result *out)
 {
     static const char *const phases[] = { "", " round", " last" };
+    static const char *const parts[] = { " patch", " trunk", " project" };
     bool layer = b->k->op >= GPU_QKV && b->k->op <= GPU_TAIL;
-    snprintf(out->name, sizeof(out->name), "%s%s%s", gpu_kernel_info[b->k->op].name,
+    bool part = b->k->op >= GPU_VISION_PATCH && b->k->op <= GPU_VISION_PROJECT;
+    snprintf(out->name, sizeof(out->name), "%s%s%s%s", gpu_kernel_info[b->k->op].name,
+             part ? parts[b->k->op - GPU_VISION_PATCH] : "",
              layer && b->k->phase == GPU_PREFILL ? " prefill" : phases[b->k->phase],
              b->k->precision == AG_PRECISION_TENSOR ? " tensor" : b->s.half ? " f16" : "");
     uint32_t rows = b->rows - first_row(b);

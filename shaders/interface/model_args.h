@@ -28,6 +28,25 @@ struct trunk_args {            // trunk.comp; relu.comp (slot[0]: where the outp
 };
 ABI_SIZE(trunk_args, 68);
 
+struct vision_args {           // vision.comp: as above
+    U32 n_images;
+    U32 image[3];
+    U32 slot[3];
+    U32 block;
+    U32 tap[16];               // [MAX_TAPS]
+};
+ABI_SIZE(vision_args, 96);
+
+#define VISION_ALL 0u          // which part of it a kernel is
+#define VISION_PATCH 1u
+#define VISION_TRUNK 2u
+#define VISION_PROJECT 3u
+
+#define VISION_NORMED 0u       // its counters, a stream: row tiles of features that are done,
+#define VISION_TRUNKS 1u       // pieces of the trunk,
+#define VISION_LEFT 2u         // workgroups that need them no more;
+#define VISION_COUNTERS 4u     // behind them pieces of a row tile of patches, [pictures][row tiles]
+
 // ---- decoder ---------------------------------------------------------------------------------
 struct decoder_args {          // qkv, attention, attn_out, mlp_in, mlp_out, tail, heads, project
     U32 round;                 // 0: prefill

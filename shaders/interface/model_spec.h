@@ -59,6 +59,10 @@
 #define SPEC_TAIL_UNITS 40    // MLP units of a part, a multiple of 16
 #define SPEC_TAIL_PARTS 41
 
-#define SPEC_COUNT 42
+#define SPEC_FEATURE4 42      // fours of a row of features (relu.comp)
+
+#define SPEC_VISION_PART 43   // VISION_* (vision.comp)
+
+#define SPEC_COUNT 44
 
 #endif

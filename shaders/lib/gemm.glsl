@@ -1,7 +1,6 @@
 // A tile of a matrix product: TM rows x TN columns, summed over a range of k. The includer gives
 //     vec4 gemm_x(uint row, uint k4)      four inputs of a row of the tile, zeros outside
 //     STORED4 weight[]                    the matrix, of GEMM_COLUMNS columns
-//     GEMM_HALVES (or not)                a function like gemm_x() that gives halves as they lie
 // and takes the result with gemm_sum() in an epilogue of its own. Inputs are staged in shared
 // memory, weights come straight from their buffer, where they lie as [k/4][column][4], so that
 // neighbouring threads read neighbouring words. What the next KC of depth need is fetched while the

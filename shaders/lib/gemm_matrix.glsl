@@ -52,28 +52,16 @@ void gemm_tile(uint col0, uint k_begin, uint k_end)
                 w[s * COLUMN_TILES + c] = mma_ask((k / 4u * columns16 + tile) * 32u);
             }
         }
-#ifdef GEMM_HALVES
-        uvec2 x[STAGED];
-#else
         vec4 x[STAGED];
-#endif
         [[unroll]] for (uint j = 0u; j < STAGED; j++) {
             uint i = t + j * GROUP, k = k0 + i % KC;
-#ifdef GEMM_HALVES
-            x[j] = i < TM * KC && k < k_end ? GEMM_HALVES(i / KC, k) : uvec2(0);
-#else
             x[j] = i < TM * KC && k < k_end ? gemm_x(i / KC, k) : vec4(0.0);
-#endif
         }
         barrier();
         [[unroll]] for (uint j = 0u; j < STAGED; j++) {
             uint i = t + j * GROUP;
             if (i < TM * KC) {
-#ifdef GEMM_HALVES
-                tile_halves[i / KC * XS + i % KC] = x[j];
-#else
                 tile_halves[i / KC * XS + i % KC] = half4(x[j]);
-#endif
             }
         }
         barrier();

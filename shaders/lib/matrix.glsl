@@ -22,8 +22,15 @@
 //     mma_store(sum, at, stride, bits, mark)  to outputs[at], halves in fours (half4() of
 //                                 lib/precision.glsl), in pairs of which `bits` are as in `mark`
 //     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
+// MMA_TILE: halves and sums share one array `tile` of uvec4, in which places and strides of halves
+// count eights, those of sums fours; mma_columns() and mma_matrix() are left out then.
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
 // `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
+#ifdef MMA_TILE
+#define MMA_SUMS4
+#define tile_sums tile
+#endif
+
 #ifdef EMULATED
 
 #define MMA_COLUMNS 0u // kinds of B
@@ -115,16 +122,20 @@ mma_b mma_values(uint at, uint stride)
 // Four of the depth, from 4*k4 on, of a column.
 vec4 mma_column(mma_b b, uint k4, uint col)
 {
+#ifndef MMA_TILE
     if (b.kind == MMA_COLUMNS) {
         return mma_four(tile_halves[b.at + col * b.stride + k4]);
     }
+#endif
     vec4 y = vec4(0.0);
     uvec4 w = uvec4(0u);
     for (uint i = 0u; i < 4u; i++) {
         uint at = b.at + (4u * k4 + i) * b.stride + col / 4u;
+#ifndef MMA_TILE
         if (b.kind == MMA_MATRIX) {
             y[i] = mma_four(tile_halves[at])[col % 4u];
         }
+#endif
 #ifdef MMA_CACHE
         if (b.kind == MMA_VALUES) {
             y[i] = mma_four(v_cache[at])[col % 4u];
@@ -155,7 +166,12 @@ vec4 mma_row(mma_a a, uint row, uint k4)
         return mma_four(k_cache[a.at + row * a.stride + k4]);
     }
 #endif
+#ifdef MMA_TILE
+    uvec4 h = tile[a.at + row * a.stride + k4 / 2u];
+    return mma_four(k4 % 2u == 0u ? h.xy : h.zw);
+#else
     return mma_four(tile_halves[a.at + row * a.stride + k4]);
+#endif
 }
 
 // Invocation i of the subgroup has row i / 2, columns i % 2 * 8 ...
@@ -248,6 +264,14 @@ mma_sum mma_zero()
     return mma_sum(0.0);
 }
 
+#ifdef MMA_TILE
+mma_a mma_rows(uint at, uint stride)
+{
+    mma_a m;
+    coopMatLoadNV(m, tile, at, stride, false);
+    return m;
+}
+#else
 mma_a mma_rows(uint at, uint stride)
 {
     mma_a m;
@@ -268,6 +292,7 @@ mma_b mma_matrix(uint at, uint stride)
     coopMatLoadNV(m, tile_halves, at, stride, false);
     return m;
 }
+#endif
 
 #ifdef MMA_WEIGHTS
 mma_w mma_ask(uint at)

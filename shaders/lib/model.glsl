@@ -41,6 +41,7 @@ layout(constant_id = SPEC_PATCH_SPLITS) const uint PATCH_SPLITS = 1;
 layout(constant_id = SPEC_TRUNK_SPLITS) const uint TRUNK_SPLITS = 1;
 layout(constant_id = SPEC_MAX_SPLITS) const uint MAX_SPLITS = 8;
 layout(constant_id = SPEC_TRACE) const uint TRACE = 0;
+layout(constant_id = SPEC_FEATURE4) const uint FEATURE4 = 48;
 layout(constant_id = SPEC_TAIL_PARTS) const uint TAIL_PARTS = 1;
 
 const uint TOKENS = GRID * GRID;

@@ -12,7 +12,7 @@ layout(push_constant) uniform push_block { trunk_args a; };
 // [streams][TRUNK_SPLITS][P][C4]
 layout(std430, set = 0, binding = 0) readonly buffer in_block { vec4 partial[]; };
 layout(std430, set = 0, binding = 1) readonly buffer bias_block { vec4 bias[]; }; // [C4]
-// [streams][DEPTH][FEATURE_SLOTS][P][C4]
+// [streams][DEPTH][FEATURE_SLOTS][P][FEATURE4]
 layout(std430, set = 0, binding = 2) writeonly buffer out_block { STORED4 features[]; };
 
 void main()
@@ -26,6 +26,6 @@ void main()
         sum += partial[(stream * TRUNK_SPLITS + s) * TOKENS * CHANNELS4 + i];
     }
     uint block = min(a.block, DEPTH - 1u), slot = min(a.slot[0], FEATURE_SLOTS - 1u);
-    uint to = ((stream * DEPTH + block) * FEATURE_SLOTS + slot) * TOKENS * CHANNELS4;
-    features[to + i] = stored(min(max(sum, vec4(0.0)), vec4(LARGEST)));
+    uint to = ((stream * DEPTH + block) * FEATURE_SLOTS + slot) * TOKENS + i / CHANNELS4;
+    features[to * FEATURE4 + i % CHANNELS4] = stored(min(max(sum, vec4(0.0)), vec4(LARGEST)));
 }

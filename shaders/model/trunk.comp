@@ -22,7 +22,7 @@ const uint K4 = TRUNK_TIME * SPACE2 * CHANNELS4;
 
 uint row0, block0;
 
-STORED4 feature(uint row, uint k4)
+vec4 gemm_x(uint row, uint k4)
 {
     uint cell = row0 + row, tap = k4 / CHANNELS4;
     uint slot = a.slot[tap / SPACE2];
@@ -30,18 +30,12 @@ STORED4 feature(uint row, uint k4)
     uint y = cell / GRID + tap % SPACE2 / TRUNK_SPACE - TRUNK_SPACE / 2u;
     uint x = cell % GRID + tap % TRUNK_SPACE - TRUNK_SPACE / 2u;
     if (cell >= TOKENS || slot >= FEATURE_SLOTS || y >= GRID || x >= GRID) {
-        return STORED4(0);
+        return vec4(0.0);
     }
-    return features[block0 + (slot * TOKENS + y * GRID + x) * CHANNELS4 + k4 % CHANNELS4];
-}
-
-vec4 gemm_x(uint row, uint k4)
-{
-    return loaded(feature(row, k4));
+    return loaded(features[block0 + (slot * TOKENS + y * GRID + x) * CHANNELS4 + k4 % CHANNELS4]);
 }
 
 #define GEMM_COLUMNS CHANNELS
-#define GEMM_HALVES feature
 #include "lib/gemm.glsl"
 
 void main()

@@ -145,6 +145,11 @@ static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
             bool unused = (op == GPU_RELU && m->shape.c.trunk_depth == 1) ||
                           (op == GPU_DECODE && !m->resident) || op == GPU_MEET ||
                           (op == GPU_TAIL && !m->shape.fused) ||
+                          (op >= GPU_VISION_PATCH && op <= GPU_VISION_PROJECT &&
+                           !m->shape.tensor) ||
+                          (op == GPU_VISION && !m->whole) ||
+                          ((op == GPU_PATCH || op == GPU_FEATURES || op == GPU_TRUNK ||
+                            op == GPU_PROJECT) && m->shape.tensor) ||
                           (op >= GPU_ATTN_OUT && op <= GPU_MLP_OUT && m->shape.fused);
             if (!has_phase((enum gpu_op)op, (enum gpu_phase)phase) || unused) {
                 continue;
@@ -218,6 +223,8 @@ static bool choose_decode(struct ag_gpu_model *m, const struct ag_gpu_model_para
         }
     }
     m->resident = wanted && (meets || params->decode == AG_DECODE_RESIDENT);
+    // One stream alone leaves most of the device idle.
+    m->whole = meets && s->tensor && s->streams == 1 && s->c.trunk_depth == 1;
     return true;
 }
 
@@ -269,7 +276,8 @@ static bool prove_decode(struct ag_gpu_model *m, struct ag_error *err)
 {
     struct gpu_shape *s = &m->shape;
     uint32_t groups = s->decode_groups, seed = 1;
-    if (!m->resident || groups == 1) {
+    bool whole = m->whole;
+    if (!m->resident || (groups == 1 && !whole)) {
         return true;
     }
     uint64_t bytes = gpu_resource_bytes(s, RES_RESULTS), size = gpu_resource_bytes(s, RES_INPUT);
@@ -283,12 +291,13 @@ static bool prove_decode(struct ag_gpu_model *m, struct ag_error *err)
     bool ok = input && ag_buffer_load(m->gpu, input, 0, noise, size, err);
     for (uint32_t i = 0; i < 2 && ok; i++) {
         s->decode_groups = i ? groups : 1;
+        m->whole = i && whole;
         ok = run_proof(m, input, block[i], bytes, err);
     }
     if (ok && !same_gaze(s, block[0], block[1])) {
-        ag_warn(m->log, "%u workgroups do not decode what one does on '%s': decode rounds run as "
-                "separate dispatches", groups, ag_gpu_get_info(m->gpu)->name);
-        m->resident = false;
+        ag_warn(m->log, "%u workgroups do not decode what one does on '%s': vision and decode "
+                "rounds run as separate dispatches", groups, ag_gpu_get_info(m->gpu)->name);
+        m->resident = m->whole = false;
     }
     ag_buffer_destroy(m->gpu, &input);
     ag_free(noise);
@@ -423,7 +432,12 @@ static void bind(const struct recorder *r, enum gpu_op op, struct ag_binding *bi
 {
     const struct gpu_kernel_info *info = &gpu_kernel_info[op];
     for (uint32_t i = 0; i < info->n; i++) {
-        bindings[i] = resolve(r, (enum gpu_resource)info->resource[i]);
+        enum gpu_resource resource = (enum gpu_resource)info->resource[i];
+        bindings[i] = resolve(r, resource);
+        bool at_work = op == GPU_VISION_PATCH || (op == GPU_VISION && r->m->canvas);
+        if (resource == RES_STATE && at_work) { // begin.comp is; it is not read there
+            bindings[i] = (struct ag_binding){ .buffer = r->m->none };
+        }
     }
 }
 
@@ -506,25 +520,47 @@ static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
     run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
 }
 
+// A trunk block: features of some frames -> partial sums [P][C].
+static void trunk(struct recorder *r, uint32_t block, struct vision_args *args)
+{
+    const struct ag_gpu_model *m = r->m;
+    struct trunk_args taps = { 0 };
+    if (m->canvas) {
+        memcpy(taps.slot, r->tap, sizeof(taps.slot));
+    } else {
+        frame_taps(r, block, &taps);
+    }
+    r->layer = args->block = block;
+    memcpy(args->tap, taps.slot, sizeof(args->tap));
+    if (m->whole) {
+        return;
+    }
+    ag_cmd_barrier(r->cmd);
+    if (m->shape.tensor) {
+        run(r, GPU_VISION_TRUNK, GPU_PREFILL, args, sizeof(*args));
+    } else {
+        run(r, GPU_TRUNK, GPU_PREFILL, &taps, sizeof(taps));
+    }
+    ag_cmd_barrier(r->cmd);
+}
+
 // [3][S][S] pictures -> vision tokens [P][D] in x, behind the pending ids.
 static void vision(struct recorder *r)
 {
     struct ag_gpu_model *m = r->m;
     uint32_t depth = m->shape.c.trunk_depth;
-    run(r, GPU_PATCH, GPU_PREFILL, &r->images, sizeof(r->images));        // -> partial sums [P][C]
-    ag_cmd_barrier(r->cmd);
-    run(r, GPU_FEATURES, GPU_PREFILL, &r->images, sizeof(r->images));     // LayerNorm -> [P][C]
+    struct vision_args all = { .n_images = r->images.n_images };
+    memcpy(all.image, r->images.image, sizeof(all.image));
+    memcpy(all.slot, r->images.slot, sizeof(all.slot));
+    if (m->shape.tensor && !m->whole) {
+        run(r, GPU_VISION_PATCH, GPU_PREFILL, &all, sizeof(all));         // the two below in one
+    } else if (!m->shape.tensor) {
+        run(r, GPU_PATCH, GPU_PREFILL, &r->images, sizeof(r->images));    // -> partial sums [P][C]
+        ag_cmd_barrier(r->cmd);
+        run(r, GPU_FEATURES, GPU_PREFILL, &r->images, sizeof(r->images)); // LayerNorm -> [P][C]
+    }
     for (uint32_t block = 0; block < depth; block++) {
-        struct trunk_args taps = { 0 };
-        if (m->canvas) {
-            memcpy(taps.slot, r->tap, sizeof(taps.slot));
-        } else {
-            frame_taps(r, block, &taps);
-        }
-        r->layer = block;
-        ag_cmd_barrier(r->cmd);
-        run(r, GPU_TRUNK, GPU_PREFILL, &taps, sizeof(taps));              // -> partial sums [P][C]
-        ag_cmd_barrier(r->cmd);
+        trunk(r, block, &all);
         if (block + 1 < depth) {
             struct trunk_args to = { .block = block + 1, .slot = { m->in_chunk %
                                                                    m->shape.feature_slots } };
@@ -532,7 +568,11 @@ static void vision(struct recorder *r)
         }
     }
     struct decoder_args args = { 0 };
-    run(r, GPU_PROJECT, GPU_PREFILL, &args, sizeof(args));                // ReLU -> x [P][D]
+    if (m->shape.tensor) {
+        run(r, m->whole ? GPU_VISION : GPU_VISION_PROJECT, GPU_PREFILL, &all, sizeof(all));
+    } else {
+        run(r, GPU_PROJECT, GPU_PREFILL, &args, sizeof(args));            // ReLU -> x [P][D]
+    }
     ag_cmd_barrier(r->cmd);
 }
 
@@ -728,6 +768,9 @@ bool ag_gpu_model_record(struct ag_gpu_model *m, struct ag_cmd *cmd,
     if (ok) {
         choose_images(&r);
         begin_frame(&r, anew, anew && !m->canvas);
+        if (m->whole && !m->canvas) {
+            ag_cmd_barrier(cmd); // ids may be pending
+        }
         vision(&r);
     }
     ag_cmd_stage_end(cmd);

@@ -69,7 +69,7 @@ bool ag_gpu_model_read_past(struct ag_gpu_model *m, uint32_t stream, float *past
 {
     const struct ag_model_config *c = &m->shape.c;
     assert(!m->canvas && stream < m->shape.streams);
-    uint32_t n = c->trunk_time - 1, stride = gpu_pad4(c->channels);
+    uint32_t n = c->trunk_time - 1, stride = gpu_feature_row(&m->shape);
     bool half = m->shape.half;
     uint64_t slot_bytes = (uint64_t)c->tokens * stride * (half ? 2 : sizeof(float));
     void *slot = ag_alloc(slot_bytes);

@@ -13,6 +13,11 @@ AG_SHADERS(model);
 #define MAX_LOOP 65535          // lavapipe silently cuts longer loops
 #define LONG_CONTEXT 1024       // tokens
 
+#define VISION_RESOURCES                                                                           \
+    { RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_W_PATCH, RES_PATCH_SUMS, RES_PATCH_NORM,            \
+      RES_FEATURES, RES_W_TRUNK, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,  \
+      RES_STATE, RES_X, RES_TOKENS, RES_VISION_SYNC }
+
 const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_BEGIN] = { "begin", false, false, false, 6,
         { RES_STATE, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_COUNTS, RES_SYNC } },
@@ -26,6 +31,10 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
     [GPU_PROJECT] = { "project", true, true, true, 8,
         { RES_STATE, RES_ACTIVE, RES_TRUNK_SUMS, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
           RES_X, RES_TOKENS } },
+    [GPU_VISION] = { "vision", true, false, true, 16, VISION_RESOURCES },
+    [GPU_VISION_PATCH] = { "vision", true, false, true, 16, VISION_RESOURCES },
+    [GPU_VISION_TRUNK] = { "vision", true, false, true, 16, VISION_RESOURCES },
+    [GPU_VISION_PROJECT] = { "vision", true, false, true, 16, VISION_RESOURCES },
     [GPU_QKV] = { "qkv", true, true, true, 9,
         { RES_STATE, RES_ACTIVE, RES_X, RES_W_QKV, RES_ROPE, RES_Q, RES_K, RES_V,
           RES_DOWN_SUMS } },
@@ -80,7 +89,7 @@ uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op)
     case GPU_PATCH:
         return gpu_pad4(3 * c->patch * c->patch) / 4;
     case GPU_TRUNK:
-        return c->trunk_time * c->trunk_space * c->trunk_space * gpu_pad4(c->channels) / 4;
+        return c->trunk_time * c->trunk_space * c->trunk_space * gpu_feature_row(s) / 4;
     case GPU_PROJECT:
         return gpu_pad4(c->channels) / 4;
     case GPU_ATTN_OUT:
@@ -150,9 +159,6 @@ static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *i
     // Subgroups along the rows x 4, tiles of one; the same for columns (tiles x 4); shares of the
     // depth; depth of a stage in vec4. Measured on an H100 with open-gaze.
     static const struct gpu_tile tiles[GPU_OP_COUNT] = {
-        [GPU_PATCH] = { 4, 1, 16, 4, .kg = 2, .kc = 64 },
-        [GPU_TRUNK] = { 4, 2, 12, 8, .kg = 2, .kc = 72 },
-        [GPU_PROJECT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
         [GPU_QKV] = { 4, 1, 16, 4, .kg = 2, .kc = 48 },
         [GPU_ATTN_OUT] = { 4, 1, 8, 4, .kg = 4, .kc = 48 },
         [GPU_MLP_IN] = { 4, 1, 16, 4, .kg = 2, .kc = 48 },
@@ -162,6 +168,9 @@ static void choose_matrix_tiles(struct gpu_shape *s, const struct ag_gpu_info *i
     for (int op = 0; op < GPU_OP_COUNT; op++) {
         for (int phase = 0; phase < GPU_PHASE_COUNT && gpu_kernel_info[op].gemm; phase++) {
             struct gpu_tile t = tiles[op];
+            if (t.rt == 0) { // vision.comp instead
+                continue;
+            }
             t.rt = phase == GPU_ROUND ? 4 * AG_DIV_UP(s->c.round, 16u) : t.rt;
             t = fit_matrix(t, gpu_depth4(s, (enum gpu_op)op), info);
             s->tile[op][phase] = t;
@@ -208,6 +217,81 @@ static void choose_tiles(struct gpu_shape *s, const struct ag_gpu_info *info)
             s->tile[op][phase] = t;
             s->group[op][phase] = t.kg * t.rt * t.ct;
         }
+    }
+}
+
+// ---- the vision encoder by matrix units ------------------------------------------------------
+
+#define VISION_WARPS 6u    // subgroups; more of them have more sums to add up
+#define VISION_ROWS 5u     // tiles of places of a piece of the trunk
+#define VISION_DEPTH4 96u  // of patches at once, in vec4
+
+// Subgroups that share the depth of a patch.
+static uint32_t patch_shares(uint32_t warps)
+{
+    return warps % 3 == 0 ? warps / 3 : warps % 2 == 0 ? warps / 2 : warps;
+}
+
+// As declared in shaders/model/vision.comp.
+static uint32_t vision_shared_bytes(const struct gpu_shape *s, uint32_t warps,
+                                    const struct gpu_tile *t)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t shares = patch_shares(warps), span = c->trunk_space - 1;
+    uint32_t patch = 16 * AG_MAX(t->kc / 2 + 1, shares * (4 * (warps / shares) + 1));
+    uint32_t places = AG_ALIGN_UP(16 * t->rv + span * (c->grid + span + 1), 16u);
+    uint32_t trunk = AG_ALIGN_UP(places * (2 * warps + 1), warps * 16 * 5);
+    uint32_t columns = warps % 2 == 0 ? 2 : 1, steps = AG_DIV_UP(c->channels, 16u);
+    shares = warps / columns;
+    steps = AG_MIN(AG_DIV_UP(steps, shares), 8u);
+    uint32_t project = 16 * AG_MAX(2 * shares * steps + 1, shares * (4 * columns + 1));
+    return 16 * AG_MAX(AG_MAX(patch, trunk), project) + 4 * (32 * warps + 2);
+}
+
+// Places of the trunk: rows of the grid lie further apart than they are long.
+static uint32_t trunk_places(const struct ag_model_config *c)
+{
+    return (c->grid - 1) * (c->grid + c->trunk_space - 1) + c->grid;
+}
+
+static void choose_vision(struct gpu_shape *s, const struct ag_gpu_info *info)
+{
+    uint32_t warps = AG_MIN(VISION_WARPS, AG_DIV_UP(s->c.channels, 16u));
+    struct gpu_tile t = { .rv = AG_MIN(VISION_ROWS, AG_DIV_UP(trunk_places(&s->c), 16u)) };
+    while (warps > 1 && 32 * warps > info->max_workgroup_invocations) {
+        warps--;
+    }
+    uint32_t unit = 4 * patch_shares(warps);
+    t.kc = AG_MAX(AG_MIN(VISION_DEPTH4, AG_ALIGN_UP(gpu_depth4(s, GPU_PATCH), unit)) / unit, 1u) *
+           unit;
+    while (t.rv > 1 && vision_shared_bytes(s, warps, &t) > info->max_shared_bytes) {
+        t.rv--;
+    }
+    while (warps > 1 && vision_shared_bytes(s, warps, &t) > info->max_shared_bytes) {
+        warps--;
+        unit = 4 * patch_shares(warps);
+        t.kc = AG_MAX(t.kc / 2 / unit, 1u) * unit;
+    }
+    for (int op = GPU_VISION; op <= GPU_VISION_PROJECT; op++) {
+        s->tile[op][GPU_PREFILL] = t;
+        s->group[op][GPU_PREFILL] = 32 * warps;
+    }
+}
+
+// Pieces of work of a part.
+static uint32_t vision_pieces(const struct gpu_shape *s, enum gpu_op op, uint32_t n_images)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t warps = s->group[op][GPU_PREFILL] / 32, cells16 = AG_DIV_UP(c->tokens, 16u);
+    uint32_t c16 = AG_DIV_UP(c->channels, 16u), d16 = AG_DIV_UP(c->width, 16u);
+    uint32_t rows = 16 * s->tile[op][GPU_PREFILL].rv;
+    switch (op) {
+    case GPU_VISION_PATCH:
+        return AG_DIV_UP(c16, warps / patch_shares(warps)) * cells16 * n_images;
+    case GPU_VISION_TRUNK:
+        return c16 * c->trunk_time * AG_DIV_UP(trunk_places(c), rows);
+    default:
+        return AG_DIV_UP(d16, warps % 2 == 0 ? 2u : 1u) * cells16;
     }
 }
 
@@ -440,8 +524,15 @@ static void choose_splits(struct gpu_shape *s, bool canvas, const struct ag_gpu_
 {
     uint32_t wanted = info->software ? 4 : 2 * (info->cores ? info->cores : 64);
     s->patch_splits = s->trunk_splits = 1;
-    s->patch_splits = pieces(s, GPU_PATCH, canvas ? 2 : 1, wanted, 6);
-    s->trunk_splits = pieces(s, GPU_TRUNK, 1, wanted, 9);
+    if (s->tensor) {
+        s->trunk_splits = s->c.trunk_time; // as vision.comp has it
+        uint32_t most = AG_MAX(vision_pieces(s, GPU_VISION_PATCH, canvas ? 2 : 1),
+                               vision_pieces(s, GPU_VISION_TRUNK, 1));
+        s->vision_groups = AG_CLAMP(info->cores, 1u, most);
+    } else {
+        s->patch_splits = pieces(s, GPU_PATCH, canvas ? 2 : 1, wanted, 6);
+        s->trunk_splits = pieces(s, GPU_TRUNK, 1, wanted, 9);
+    }
     s->max_splits = AG_CLAMP(wanted / s->c.heads, 1u,
                              AG_MIN(s->tensor ? 20u : 16u,
                                     AG_DIV_UP(s->capacity, s->attn_keys[GPU_PREFILL])));
@@ -509,13 +600,14 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     s->feature_slots = canvas ? 3 : c->trunk_time;
     if (s->tensor) {
         choose_matrix_tiles(s, info);
+        choose_vision(s, info);
     } else {
         choose_tiles(s, info);
     }
     if (!choose_attention(s, info, err)) {
         return false;
     }
-    if (gpu_depth4(s, GPU_TRUNK) / s->tile[GPU_TRUNK][GPU_PREFILL].kc >= MAX_LOOP) {
+    if (!s->tensor && gpu_depth4(s, GPU_TRUNK) / s->tile[GPU_TRUNK][GPU_PREFILL].kc >= MAX_LOOP) {
         return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "a trunk of %u x %u x %u taps over "
                             "%u channels is too deep for the shaders; use --backend cpu",
                             c->trunk_time, c->trunk_space, c->trunk_space, c->channels);
@@ -552,6 +644,14 @@ void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
         groups[0] *= s->patch_splits;
         groups[1] = AG_DIV_UP(c->tokens, tile_rows);
         groups[2] *= n_images;
+        break;
+    case GPU_VISION:
+        groups[0] = s->vision_groups;
+        break;
+    case GPU_VISION_PATCH:
+    case GPU_VISION_TRUNK:
+    case GPU_VISION_PROJECT:
+        groups[0] = vision_pieces(s, op, n_images);
         break;
     case GPU_FEATURES:
         groups[0] = c->tokens;
@@ -646,6 +746,11 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_WINDOW] = s->window,
         [SPEC_TAIL_UNITS] = s->tail_units,
         [SPEC_TAIL_PARTS] = s->tail_parts,
+        [SPEC_FEATURE4] = gpu_feature_row(s) / 4,
+        [SPEC_VISION_PART] = op == GPU_VISION_PATCH     ? VISION_PATCH
+                             : op == GPU_VISION_TRUNK   ? VISION_TRUNK
+                             : op == GPU_VISION_PROJECT ? VISION_PROJECT
+                                                        : VISION_ALL,
     };
     memcpy(constants, values, sizeof(values));
 }
@@ -684,7 +789,8 @@ const char *gpu_resource_name(enum gpu_resource resource)
         [RES_FRAMES] = "model/frames", [RES_RESULTS] = "model/results",
         [RES_CELLS] = "model/cells", [RES_COUNTS] = "model/counts", [RES_INPUT] = "model/input",
         [RES_CANVAS] = "model/canvas", [RES_PREVIOUS] = "model/previous",
-        [RES_PATCH_SUMS] = "model/patch_sums", [RES_FEATURES] = "model/features",
+        [RES_PATCH_SUMS] = "model/patch_sums", [RES_VISION_SYNC] = "model/vision_sync",
+        [RES_FEATURES] = "model/features",
         [RES_TRUNK_SUMS] = "model/trunk_sums", [RES_TOKENS] = "model/tokens", [RES_X] = "model/x",
         [RES_Q] = "model/q", [RES_K] = "model/k", [RES_V] = "model/v",
         [RES_ATTN_SUMS] = "model/attn_sums", [RES_SOFTMAX] = "model/softmax",
@@ -739,9 +845,12 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_PREVIOUS:
         return n * 3 * c->image_size * c->image_size * 4;
     case RES_PATCH_SUMS:
-        return n * IMAGE_COUNT * s->patch_splits * c->tokens * channels * 4;
+        return n * IMAGE_COUNT * s->patch_splits * c->tokens * gpu_feature_row(s) * 4;
+    case RES_VISION_SYNC:
+        return n * (VISION_COUNTERS + IMAGE_COUNT * AG_DIV_UP(c->tokens, 16u)) * 4;
     case RES_FEATURES:
-        return n * c->trunk_depth * s->feature_slots * c->tokens * channels * (s->half ? 2 : 4);
+        return n * c->trunk_depth * s->feature_slots * c->tokens * gpu_feature_row(s) *
+               (s->half ? 2 : 4);
     case RES_TRUNK_SUMS:
         return n * s->trunk_splits * c->tokens * channels * 4;
     case RES_TOKENS:
@@ -783,7 +892,7 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_W_PATCH:
         return matrix_bytes(s, GPU_PATCH);
     case RES_PATCH_NORM:
-        return 3 * (uint64_t)c->channels * 4;
+        return 3 * (uint64_t)(s->tensor ? gpu_feature_row(s) : c->channels) * 4;
     case RES_W_TRUNK:
         return matrix_bytes(s, GPU_TRUNK);
     case RES_TRUNK_BIAS:

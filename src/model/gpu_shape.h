@@ -11,6 +11,7 @@
 
 enum gpu_op {
     GPU_BEGIN, GPU_PATCH, GPU_FEATURES, GPU_TRUNK, GPU_RELU, GPU_PROJECT,
+    GPU_VISION, GPU_VISION_PATCH, GPU_VISION_TRUNK, GPU_VISION_PROJECT,
     GPU_QKV, GPU_ATTENTION, GPU_ATTN_OUT, GPU_MLP_IN, GPU_MLP_OUT, GPU_TAIL, GPU_HEADS, GPU_SELECT,
     GPU_DECODE, GPU_MEET,
     GPU_OP_COUNT
@@ -23,6 +24,7 @@ enum gpu_resource {
     RES_STATE, RES_SYNC, RES_ACTIVE, RES_ROUNDS, RES_FRAMES, RES_RESULTS, RES_CELLS, RES_COUNTS,
     // vision
     RES_INPUT, RES_CANVAS, RES_PREVIOUS, RES_PATCH_SUMS, RES_FEATURES, RES_TRUNK_SUMS, RES_TOKENS,
+    RES_VISION_SYNC,
     // decoder
     RES_X, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_MLP, RES_DOWN_SUMS,
     RES_DECODE_SUMS, RES_DECODE_SOFTMAX, RES_DECODE_PARTS,
@@ -55,6 +57,7 @@ struct gpu_shape {
     // matrix units: output projection and MLP in one kernel, if it fits; MLP units of a part, parts
     bool fused;
     uint32_t tail_units, tail_parts;
+    uint32_t vision_groups;    // matrix units: workgroups of the vision encoder in one kernel
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
     uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
@@ -95,6 +98,12 @@ uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op);
 static inline uint32_t gpu_pad4(uint32_t n)
 {
     return AG_ALIGN_UP(n, 4u);
+}
+
+// Values of a row of features: matrix units take whole tiles.
+static inline uint32_t gpu_feature_row(const struct gpu_shape *s)
+{
+    return s->tensor ? AG_ALIGN_UP(s->c.channels, 16u) : gpu_pad4(s->c.channels);
 }
 
 #endif

@@ -87,7 +87,7 @@ static float trunk_at(const struct packer *p, uint32_t instance, uint32_t column
 {
     const struct ag_model_config *c = &p->s->c;
     uint32_t taps = c->trunk_time * c->trunk_space * c->trunk_space;
-    uint32_t tap = k / gpu_pad4(c->channels), in = k % gpu_pad4(c->channels);
+    uint32_t tap = k / gpu_feature_row(p->s), in = k % gpu_feature_row(p->s);
     const float *w = p->w->trunk[instance];
     return in < c->channels ? w[((size_t)column * c->channels + in) * taps + tap] : 0.0f;
 }
@@ -171,8 +171,9 @@ static void append_vision(struct packer *p)
     append_matrix(p, RES_W_PATCH, GPU_PATCH, 0, patch_at);
     float *norm = (float *)append(p, RES_PATCH_NORM, 0);
     memcpy(norm, w->patch_bias, c->channels * sizeof(float));
-    memcpy(norm + c->channels, w->norm, c->channels * sizeof(float));
-    memcpy(norm + 2 * c->channels, w->norm_bias, c->channels * sizeof(float));
+    uint32_t row = p->s->tensor ? gpu_feature_row(p->s) : c->channels;
+    memcpy(norm + row, w->norm, c->channels * sizeof(float));
+    memcpy(norm + 2 * row, w->norm_bias, c->channels * sizeof(float));
     for (uint32_t i = 0; i < c->trunk_depth; i++) {
         append_matrix(p, RES_W_TRUNK, GPU_TRUNK, i, trunk_at);
         append_vector(p, RES_TRUNK_BIAS, i, w->trunk_bias[i], c->channels);
