@@ -32,8 +32,9 @@ static bool exists(enum gpu_op op, enum gpu_phase phase, enum ag_precision preci
     bool of_tensor = op == GPU_TAIL || (op >= GPU_VISION && op <= GPU_VISION_PROJECT);
     bool of_others = op == GPU_PATCH || op == GPU_TRUNK || op == GPU_PROJECT;
     bool alone = op == GPU_VISION; // one workgroup does everything: too long for software devices
+    bool of_long = tensor && phase != GPU_ROUND && (op == GPU_ATTENTION || op == GPU_TAIL);
     return twin && phase_ok && half_ok && (tensor ? !of_others : !of_tensor) &&
-           !(alone && size->real);
+           !(alone && size->real) && (strcmp(size->name, "long") != 0 || of_long);
 }
 
 static bool nth(uint32_t *n, struct kernel_case *out)
@@ -525,9 +526,10 @@ static struct decode_state *prepare_state(struct bed *b)
     state->rope_first = s->rope_rows - 2;
     state->base = state->position + b->rows;
     uint32_t keys = state->position - state->first + b->rows;
-    uint32_t most = b->k->phase == GPU_PREFILL && b->k->size.real ? s->prefill_splits
-                                                                  : s->max_splits;
-    uint32_t tile = s->attn_keys[b->k->phase];
+    uint32_t most = b->k->phase != GPU_ROUND && b->k->size.real ? s->prefill_splits
+                                                                : s->max_splits;
+    uint32_t tile = s->split_unit[b->k->phase == GPU_ROUND ? GPU_ROUND : GPU_PREFILL];
+    tile = s->tensor && !b->k->size.real ? 32 : tile;
     state->splits = AG_CLAMP(AG_DIV_UP(keys, tile), 1u, most);
     state->split_keys = AG_ALIGN_UP(AG_DIV_UP(keys, state->splits), tile);
     uint32_t *active = content(b, RES_ACTIVE);
@@ -660,12 +662,20 @@ static void prepare_qkv(struct bed *b)
     ag_free(sine);
 }
 
-// Pieces that attention leaves, put together: [rows][H][HD] from row `from` on.
-static float *put_together(struct bed *b, const float *sums, const float *softmax, uint32_t from,
+// Place of a piece of attention among the values of RES_ATTN_SUMS; by matrix units, halves, it is
+// padded to eights.
+static size_t piece_at(const struct bed *b, size_t piece)
+{
+    return piece * (b->s.tensor ? AG_ALIGN_UP(b->s.c.head_dim, 8u) : gpu_pad4(b->s.c.head_dim));
+}
+
+// Pieces that attention leaves, put together: [rows][H][HD] from row `from` on. They are sums or,
+// by matrix units, means.
+static float *put_together(struct bed *b, const void *sums, const float *softmax, uint32_t from,
                            uint32_t n, uint32_t splits)
 {
     const struct ag_model_config *c = &b->s.c;
-    uint32_t hd = c->head_dim, stride = gpu_pad4(hd);
+    uint32_t hd = c->head_dim;
     float *out = ag_alloc((size_t)n * c->heads * hd * sizeof(float));
     for (size_t i = 0; i < (size_t)n * c->heads; i++) {
         size_t at = (((size_t)b->stream * b->s.max_rows + from) * c->heads + i) * b->s.max_splits;
@@ -677,8 +687,12 @@ static float *put_together(struct bed *b, const float *sums, const float *softma
         for (uint32_t p = 0; p < splits; p++) {
             double w = exp((double)softmax[2 * (at + p)] - (double)largest);
             total += w * (double)softmax[2 * (at + p) + 1];
+            w *= b->s.tensor ? (double)softmax[2 * (at + p) + 1] : 1;
             for (uint32_t d = 0; d < hd; d++) {
-                out[i * hd + d] += (float)(w * (double)sums[(at + p) * stride + d]);
+                size_t place = piece_at(b, at + p) + d;
+                float v = b->s.tensor ? ag_half_to_float(((const uint16_t *)sums)[place])
+                                      : ((const float *)sums)[place];
+                out[i * hd + d] += (float)(w * (double)v);
             }
         }
         for (uint32_t d = 0; d < hd; d++) {
@@ -728,7 +742,7 @@ static float *cache_rows(struct bed *b, enum gpu_resource r, const struct decode
 }
 
 // Compares what the pieces make together; then takes them as they are.
-static void check_attention(struct bed *b, const float *sums, const float *softmax,
+static void check_attention(struct bed *b, const void *sums, const float *softmax,
                             struct kernel_result *out)
 {
     const struct ag_model_config *c = &b->s.c;
@@ -766,7 +780,14 @@ static void prepare_attn_out(struct bed *b)
     const struct ag_model_config *c = &b->s.c;
     struct decode_state *state = prepare_state(b);
     size_t all = (size_t)b->s.streams * b->s.max_rows;
-    noise_rows(b, RES_ATTN_SUMS, all * c->heads * b->s.max_splits, c->head_dim);
+    if (b->s.tensor) {
+        uint16_t *means = content(b, RES_ATTN_SUMS);
+        for (size_t i = 0; i < piece_at(b, all * c->heads * b->s.max_splits); i++) {
+            means[i] = ag_float_to_half(noise(b));
+        }
+    } else {
+        noise_rows(b, RES_ATTN_SUMS, all * c->heads * b->s.max_splits, c->head_dim);
+    }
     float *softmax = floats(b, RES_SOFTMAX);
     for (size_t i = 0; i < b->res[RES_SOFTMAX].size / 8; i++) {
         softmax[2 * i] = 3 * noise(b);
@@ -775,7 +796,7 @@ static void prepare_attn_out(struct bed *b)
     noise_rows(b, RES_X, all, c->width);
     float *x = expected_floats(b, RES_X);
     uint32_t from = first_row(b), n = b->rows - from;
-    float *context = put_together(b, floats(b, RES_ATTN_SUMS), softmax, from, n, state->splits);
+    float *context = put_together(b, content(b, RES_ATTN_SUMS), softmax, from, n, state->splits);
     float *to = dense(x_row(b, x, from, c->width), n, c->width);
     ag_ref_attn_out(c, &b->w.layer[0], context, n, to);
     scatter(x_row(b, x, from, c->width), to, n, c->width);
@@ -822,7 +843,7 @@ static void prepare_tail(struct bed *b)
     prepare_attn_out(b);
     struct decode_state *state = (struct decode_state *)content(b, RES_STATE) + b->stream;
     uint32_t from = first_row(b), n = b->rows - from, parts = b->s.tail_parts;
-    float *context = put_together(b, floats(b, RES_ATTN_SUMS), floats(b, RES_SOFTMAX), from, n,
+    float *context = put_together(b, content(b, RES_ATTN_SUMS), floats(b, RES_SOFTMAX), from, n,
                                   state->splits);
     float *x = dense(x_row(b, floats(b, RES_X), from, c->width), n, c->width);
     float *mlp = ag_alloc((size_t)n * c->mlp * sizeof(float));
@@ -1158,7 +1179,7 @@ static bool check_buffers(struct bed *b, struct kernel_result *out, struct ag_er
         }
     }
     if (ok && b->k->op == GPU_ATTENTION) {
-        check_attention(b, (float *)(bytes[RES_ATTN_SUMS] + GUARD),
+        check_attention(b, bytes[RES_ATTN_SUMS] + GUARD,
                         (float *)(bytes[RES_SOFTMAX] + GUARD), out);
     }
     for (int r = 0; r < RES_COUNT; r++) {

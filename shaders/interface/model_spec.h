@@ -63,6 +63,8 @@
 
 #define SPEC_VISION_PART 43   // VISION_* (vision.comp)
 
-#define SPEC_COUNT 44
+#define SPEC_PREFILL_SPLITS 44 // pieces of the keys in a prefill at most
+
+#define SPEC_COUNT 45
 
 #endif

@@ -21,15 +21,37 @@
 //     mma_put_columns(sum, at, stride) the same of the transposed matrix; only with MMA_SUMS4
 //     mma_store(sum, at, stride, bits, mark)  to outputs[at], halves in fours (half4() of
 //                                 lib/precision.glsl), in pairs of which `bits` are as in `mark`
-//     mma_divide(sum, at, stride) sum / tile_sums[at], element by element
+//     mma_halves(sum, scratch)    A: the sum itself, rounded; EMULATED through MMA_SCRATCH eights
+//                                 of tile_halves[scratch] and barriers; only with MMA_TILE
+//     MMA_AT(sum, i)              what the invocation holds in its place i of 8, which is ...
+//     mma_row_of(lane, i), mma_column_of(lane, i)    ... of this row and column
 // MMA_TILE: halves and sums share one array `tile` of uvec4, in which places and strides of halves
-// count eights, those of sums fours; mma_columns() and mma_matrix() are left out then.
+// count eights, those of sums fours.
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
-// `tile_sums` and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
+// `tile_sums` (MMA_TILE: `tile`) and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
+#define MMA_SCRATCH 48u
 #ifdef MMA_TILE
 #define MMA_SUMS4
+#define tile_halves tile
 #define tile_sums tile
+#define MMA_FOURS(n) ((n) / 2u)
+#define MMA_FOUR(eight, n) ((n) % 2u == 0u ? (eight).xy : (eight).zw)
+#else
+#define MMA_FOURS(n) (n)
+#define MMA_FOUR(four, n) (four)
 #endif
+
+// Who holds what of a sum (src/model/gpu_weights.c asks the device): an invocation two pairs of
+// columns of row lane / 4, then of the row 8 below.
+uint mma_row_of(uint lane, uint i)
+{
+    return lane / 4u + i / 4u * 8u;
+}
+
+uint mma_column_of(uint lane, uint i)
+{
+    return lane % 4u * 2u + i / 2u % 2u * 8u + i % 2u;
+}
 
 #ifdef EMULATED
 
@@ -44,9 +66,16 @@ struct mma_b { uint at, stride, kind; };
 struct mma_sum { float v[8]; };
 #define mma_w mma_b
 
+#define MMA_AT(sum, i) (sum).v[i]
+
 uint mma_warp()
 {
     return gl_LocalInvocationIndex / 32u;
+}
+
+uint mma_lane()
+{
+    return gl_LocalInvocationIndex % 32u;
 }
 
 vec4 mma_four(uvec2 h)
@@ -122,23 +151,19 @@ mma_b mma_values(uint at, uint stride)
 // Four of the depth, from 4*k4 on, of a column.
 vec4 mma_column(mma_b b, uint k4, uint col)
 {
-#ifndef MMA_TILE
     if (b.kind == MMA_COLUMNS) {
-        return mma_four(tile_halves[b.at + col * b.stride + k4]);
+        return mma_four(MMA_FOUR(tile_halves[b.at + col * b.stride + MMA_FOURS(k4)], k4));
     }
-#endif
     vec4 y = vec4(0.0);
     uvec4 w = uvec4(0u);
     for (uint i = 0u; i < 4u; i++) {
-        uint at = b.at + (4u * k4 + i) * b.stride + col / 4u;
-#ifndef MMA_TILE
+        uint at = b.at + (4u * k4 + i) * b.stride;
         if (b.kind == MMA_MATRIX) {
-            y[i] = mma_four(tile_halves[at])[col % 4u];
+            y[i] = mma_four(MMA_FOUR(tile_halves[at + MMA_FOURS(col / 4u)], col / 4u))[col % 4u];
         }
-#endif
 #ifdef MMA_CACHE
         if (b.kind == MMA_VALUES) {
-            y[i] = mma_four(v_cache[at])[col % 4u];
+            y[i] = mma_four(v_cache[at + col / 4u])[col % 4u];
         }
 #endif
     }
@@ -166,23 +191,18 @@ vec4 mma_row(mma_a a, uint row, uint k4)
         return mma_four(k_cache[a.at + row * a.stride + k4]);
     }
 #endif
-#ifdef MMA_TILE
-    uvec4 h = tile[a.at + row * a.stride + k4 / 2u];
-    return mma_four(k4 % 2u == 0u ? h.xy : h.zw);
-#else
-    return mma_four(tile_halves[a.at + row * a.stride + k4]);
-#endif
+    return mma_four(MMA_FOUR(tile_halves[a.at + row * a.stride + MMA_FOURS(k4)], k4));
 }
 
-// Invocation i of the subgroup has row i / 2, columns i % 2 * 8 ...
 mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 {
-    uint lane = gl_LocalInvocationIndex % 32u, row = lane / 2u;
+    uint lane = mma_lane();
     for (uint k4 = 0u; k4 < 4u; k4++) {
-        vec4 x = mma_row(a, row, k4);
-        for (uint j = 0u; j < 8u; j++) {
-            vec4 y = mma_column(b, k4, lane % 2u * 8u + j);
-            c.v[j] += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
+        vec4 x0 = mma_row(a, mma_row_of(lane, 0u), k4), x1 = mma_row(a, mma_row_of(lane, 4u), k4);
+        for (uint i = 0u; i < 4u; i++) {
+            vec4 y = mma_column(b, k4, mma_column_of(lane, i));
+            c.v[i] += x0.x * y.x + x0.y * y.y + x0.z * y.z + x0.w * y.w;
+            c.v[i + 4u] += x1.x * y.x + x1.y * y.y + x1.z * y.z + x1.w * y.w;
         }
     }
     return c;
@@ -190,24 +210,35 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 
 void mma_put(mma_sum c, uint at, uint stride)
 {
-    uint lane = gl_LocalInvocationIndex % 32u;
     for (uint j = 0u; j < 8u; j++) {
+        uint row = mma_row_of(mma_lane(), j), column = mma_column_of(mma_lane(), j);
 #ifdef MMA_SUMS4
-        uint to = at + lane / 2u * stride + lane % 2u * 2u + j / 4u;
-        tile_sums[to][j % 4u] = floatBitsToUint(c.v[j]);
+        tile_sums[at + row * stride + column / 4u][column % 4u] = floatBitsToUint(c.v[j]);
 #else
-        tile_sums[at + lane / 2u * stride + lane % 2u * 8u + j] = c.v[j];
+        tile_sums[at + row * stride + column] = c.v[j];
 #endif
     }
 }
 
+#ifdef MMA_TILE
+mma_a mma_halves(mma_sum c, uint scratch)
+{
+    barrier(); // an earlier one may still be read
+    for (uint j = 0u; j < 8u; j += 2u) {
+        uint to = scratch + mma_row_of(mma_lane(), j) * 3u, column = mma_column_of(mma_lane(), j);
+        tile_halves[to + column / 8u][column % 8u / 2u] = packHalf2x16(vec2(c.v[j], c.v[j + 1u]));
+    }
+    barrier();
+    return mma_rows(scratch, 3u);
+}
+#endif
+
 #ifdef MMA_SUMS4
 void mma_put_columns(mma_sum c, uint at, uint stride)
 {
-    uint lane = gl_LocalInvocationIndex % 32u, row = lane / 2u;
     for (uint j = 0u; j < 8u; j++) {
-        uint to = at + (lane % 2u * 8u + j) * stride + row / 4u;
-        tile_sums[to][row % 4u] = floatBitsToUint(c.v[j]);
+        uint row = mma_row_of(mma_lane(), j), column = mma_column_of(mma_lane(), j);
+        tile_sums[at + column * stride + row / 4u][row % 4u] = floatBitsToUint(c.v[j]);
     }
 }
 #endif
@@ -215,20 +246,11 @@ void mma_put_columns(mma_sum c, uint at, uint stride)
 #ifdef MMA_OUTPUTS
 void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
 {
-    uint lane = gl_LocalInvocationIndex % 32u, to = at + lane / 2u * stride + lane % 2u * 2u;
-    outputs[to] = half4(vec4(c.v[0], c.v[1], c.v[2], c.v[3])) & ~bits | mark;
-    outputs[to + 1u] = half4(vec4(c.v[4], c.v[5], c.v[6], c.v[7])) & ~bits | mark;
-}
-#endif
-
-#ifndef MMA_SUMS4
-mma_sum mma_divide(mma_sum c, uint at, uint stride)
-{
-    uint lane = gl_LocalInvocationIndex % 32u;
-    for (uint j = 0u; j < 8u; j++) {
-        c.v[j] /= tile_sums[at + lane / 2u * stride + lane % 2u * 8u + j];
+    for (uint j = 0u; j < 8u; j += 2u) {
+        uint row = mma_row_of(mma_lane(), j), column = mma_column_of(mma_lane(), j);
+        vec2 v = clamp(vec2(c.v[j], c.v[j + 1u]), vec2(-LARGEST), vec2(LARGEST));
+        outputs[at + row * stride + column / 4u][column % 4u / 2u] = packHalf2x16(v) & ~bits | mark;
     }
-    return c;
 }
 #endif
 
@@ -238,10 +260,16 @@ mma_sum mma_divide(mma_sum c, uint at, uint stride)
 #define mma_b fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
 #define mma_sum fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>
 #define mma_w uvec4
+#define MMA_AT(sum, i) sum[i]
 
 uint mma_warp()
 {
     return gl_SubgroupID;
+}
+
+uint mma_lane()
+{
+    return gl_SubgroupInvocationID;
 }
 
 mma_w mma_w_zero()
@@ -264,14 +292,6 @@ mma_sum mma_zero()
     return mma_sum(0.0);
 }
 
-#ifdef MMA_TILE
-mma_a mma_rows(uint at, uint stride)
-{
-    mma_a m;
-    coopMatLoadNV(m, tile, at, stride, false);
-    return m;
-}
-#else
 mma_a mma_rows(uint at, uint stride)
 {
     mma_a m;
@@ -292,7 +312,6 @@ mma_b mma_matrix(uint at, uint stride)
     coopMatLoadNV(m, tile_halves, at, stride, false);
     return m;
 }
-#endif
 
 #ifdef MMA_WEIGHTS
 mma_w mma_ask(uint at)
@@ -345,6 +364,13 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
     return coopMatMulAddNV(a, b, c);
 }
 
+#ifdef MMA_TILE
+mma_a mma_halves(mma_sum c, uint scratch)
+{
+    return mma_a(c);
+}
+#endif
+
 void mma_put(mma_sum c, uint at, uint stride)
 {
     coopMatStoreNV(c, tile_sums, at, stride, false);
@@ -368,15 +394,6 @@ void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
         h[i + 1] = marked.y;
     }
     coopMatStoreNV(h, outputs, at, stride, false);
-}
-#endif
-
-#ifndef MMA_SUMS4
-mma_sum mma_divide(mma_sum c, uint at, uint stride)
-{
-    mma_sum by;
-    coopMatLoadNV(by, tile_sums, at, stride, false);
-    return c / by;
 }
 #endif
 

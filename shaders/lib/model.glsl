@@ -40,6 +40,7 @@ layout(constant_id = SPEC_DEPTH) const uint DEPTH = 1;
 layout(constant_id = SPEC_PATCH_SPLITS) const uint PATCH_SPLITS = 1;
 layout(constant_id = SPEC_TRUNK_SPLITS) const uint TRUNK_SPLITS = 1;
 layout(constant_id = SPEC_MAX_SPLITS) const uint MAX_SPLITS = 8;
+layout(constant_id = SPEC_PREFILL_SPLITS) const uint PREFILL_SPLITS = 8;
 layout(constant_id = SPEC_TRACE) const uint TRACE = 0;
 layout(constant_id = SPEC_FEATURE4) const uint FEATURE4 = 48;
 layout(constant_id = SPEC_TAIL_PARTS) const uint TAIL_PARTS = 1;
@@ -52,4 +53,5 @@ const uint NONE = 0xffffffffu;
 const uint CHANNELS4 = (CHANNELS + 3u) / 4u;
 const uint WIDTH4 = (WIDTH + 3u) / 4u;
 const uint HEAD4 = (HEAD_DIM + 3u) / 4u; // a head of q, k or v
+const uint PIECE4 = (HEAD4 + 1u) / 2u * 2u; // ... of a piece of attention, as halves
 const uint MLP4 = (MLP + 3u) / 4u;

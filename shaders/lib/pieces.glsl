@@ -1,13 +1,19 @@
 // Puts the pieces together that attention.comp leaves. The includer has declared
-//     vec4 sums[]       [streams][rows][H][MAX_SPLITS][HEAD4]
 //     vec2 softmax[]    [streams][rows][H][MAX_SPLITS] largest score, sum of weights
+//     vec4 sums[]       [streams][rows][H][MAX_SPLITS][HEAD4] or, MATRIX,
+//     uvec2 means[]     [streams][rows][H][MAX_SPLITS][PIECE4] halves
 // They are asked for at once, whether they are there or not: one wait instead of several.
+#ifdef MATRIX
+#define PIECE(i, d) loaded(means[(i) * PIECE4 + (d)]) * softmax[i].y
+#else
+#define PIECE(i, d) sums[(i) * HEAD4 + (d)]
+#endif
 #define PUT_TOGETHER(most)                                                                         \
     vec4 piece[most];                                                                              \
     vec2 score[most];                                                                              \
     [[unroll]] for (uint s = 0u; s < most; s++) {                                                  \
         uint i = at + min(s, splits - 1u);                                                         \
-        piece[s] = sums[i * HEAD4 + d];                                                            \
+        piece[s] = PIECE(i, d);                                                                    \
         score[s] = softmax[i];                                                                     \
     }                                                                                              \
     float largest = score[0].x;                                                                    \

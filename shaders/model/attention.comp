@@ -1,10 +1,14 @@
 // Causal attention of a tile of queries over one piece of the keys, with an online softmax. Leaves
-// for each query the unnormalised sum of values, the largest score and the sum of weights;
-// attn_out.comp puts the pieces together.
+// for each query the unnormalised sum of values (MATRIX: their mean, as halves), the largest score
+// and the sum of weights; attn_out.comp or tail.comp puts the pieces together.
 // Workgroups: heads, row tiles x pieces (row tile fastest), streams. a.last: the last row only.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#if defined(MATRIX) && !defined(EMULATED)
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_vote : require
+#endif
 #include "lib/model.glsl"
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
@@ -15,10 +19,17 @@ layout(constant_id = SPEC_ATTN_ROWS) const uint ATTN_ROWS = 16;
 // [streams][rows][H][HEAD4]
 layout(std430, set = 0, binding = 2) readonly buffer q_block { vec4 q_in[]; };
 // [streams][KVH][CAPACITY][HEAD4]
-layout(std430, set = 0, binding = 3) readonly buffer k_block { STORED4 k_in[]; };
-layout(std430, set = 0, binding = 4) readonly buffer v_block { STORED4 v_in[]; };
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer k_block { STORED4 k_in[]; };
+layout(std430, set = 0, binding = 4) WEIGHT_ACCESS buffer v_block { STORED4 v_in[]; };
+#ifdef MATRIX
+layout(std430, set = 0, binding = 3) WEIGHT_ACCESS buffer k8_block { uvec4 k8_in[]; };
+layout(std430, set = 0, binding = 4) WEIGHT_ACCESS buffer v8_block { uvec4 v8_in[]; };
+// [streams][rows][H][MAX_SPLITS][PIECE4]
+layout(std430, set = 0, binding = 5) writeonly buffer mean_block { uvec2 mean_out[]; };
+#else
 // [streams][rows][H][MAX_SPLITS][HEAD4]
 layout(std430, set = 0, binding = 5) writeonly buffer sum_block { vec4 sum_out[]; };
+#endif
 // [streams][rows][H][MAX_SPLITS] largest score, sum of weights
 layout(std430, set = 0, binding = 6) writeonly buffer weight_block { vec2 weight_out[]; };
 
@@ -30,26 +41,33 @@ uint key_begin;
 uint key_end;    // keys of this piece that exist and that the tile's last row may see
 uint visible0;   // keys that the tile's row 0 sees; row r sees r more
 
+// Branches on what all invocations of a subgroup know to be the same cost less.
+#if defined(MATRIX) && !defined(EMULATED)
+#define UNIFORM(v) subgroupBroadcastFirst(v)
+#else
+#define UNIFORM(v) (v)
+#endif
+
 // Finds out what this workgroup does; false: nothing.
 bool choose_piece()
 {
     stream = current_stream();
     head = gl_WorkGroupID.x;
-    uint rows = current_rows(stream);
+    uint rows = UNIFORM(current_rows(stream));
     decode_state s = states[stream];
-    uint tiles = a.last != 0u ? 1u : (MAX_ROWS + ATTN_ROWS - 1u) / ATTN_ROWS;
-    tiles = a.round > 0u ? 1u : tiles;
-    piece = gl_WorkGroupID.y / tiles;
-    row0 = a.last != 0u ? max(rows, 1u) - 1u : gl_WorkGroupID.y % tiles * ATTN_ROWS;
-    if (row0 >= rows || piece >= min(s.splits, MAX_SPLITS)) {
+    bool one_tile = a.last != 0u || a.round > 0u;
+    const uint tiles = (MAX_ROWS + ATTN_ROWS - 1u) / ATTN_ROWS;
+    piece = one_tile ? gl_WorkGroupID.y : gl_WorkGroupID.y / tiles;
+    row0 = a.last != 0u ? max(rows, 1u) - 1u : one_tile ? 0u : gl_WorkGroupID.y % tiles * ATTN_ROWS;
+    if (row0 >= rows || piece >= UNIFORM(min(s.splits, MAX_SPLITS))) {
         return false;
     }
     n_rows = min(rows - row0, ATTN_ROWS);
-    ring_first = s.first % CAPACITY;
-    uint cached = s.position - s.first;
+    ring_first = UNIFORM(s.first % CAPACITY);
+    uint cached = UNIFORM(s.position - s.first);
     visible0 = min(cached, CAPACITY - rows) + row0 + 1u;
-    key_begin = piece * s.split_keys;
-    key_end = min(key_begin + s.split_keys, visible0 + n_rows - 1u);
+    key_begin = UNIFORM(piece * s.split_keys);
+    key_end = min(key_begin + UNIFORM(s.split_keys), visible0 + n_rows - 1u);
     return true;
 }
 

@@ -7,7 +7,11 @@
 #include "lib/precision.glsl"
 #include "lib/decoder.glsl"
 
+#ifdef MATRIX
+layout(std430, set = 0, binding = 2) readonly buffer mean_block { uvec2 means[]; };
+#else
 layout(std430, set = 0, binding = 2) readonly buffer sum_block { vec4 sums[]; };
+#endif
 layout(std430, set = 0, binding = 3) readonly buffer softmax_block { vec2 softmax[]; };
 #include "lib/pieces.glsl"
 

@@ -297,15 +297,26 @@ static uint32_t vision_pieces(const struct gpu_shape *s, enum gpu_op op, uint32_
 
 // ---- attention -------------------------------------------------------------------------------
 
+// Matrix units: tiles of 16 rows that a subgroup has, subgroups along the rows of a workgroup; as
+// declared in shaders/lib/attention_matrix.glsl.
+static uint32_t own_rows16(const struct gpu_shape *s, enum gpu_phase phase)
+{
+    return s->attn_rows[phase] % 32 == 0 && s->c.head_dim <= 32 ? 2 : 1;
+}
+
+static uint32_t row_groups(const struct gpu_shape *s, enum gpu_phase phase)
+{
+    return s->attn_rows[phase] / (16 * own_rows16(s, phase));
+}
+
 static uint32_t attention_group(const struct gpu_shape *s, enum gpu_phase phase)
 {
     uint32_t rows = s->attn_rows[phase];
     if (s->lanes) { // two rows an invocation, whole vectors
         return AG_ALIGN_UP(AG_DIV_UP(rows, 2u), 8u);
     }
-    if (s->tensor) { // a subgroup a tile of the sums and share of the keys, about eight in all
-        uint32_t tiles = rows / 16 * AG_DIV_UP(s->c.head_dim, 16u);
-        return 32 * tiles * AG_MAX(8 / tiles, 1u);
+    if (s->tensor) {
+        return 32 * row_groups(s, phase) * s->attn_shares[phase];
     }
     // 8 threads a row for the softmax, a thread a quad of rows and dims for the sum
     uint32_t units = rows / 4 * (gpu_pad4(s->c.head_dim) / 4);
@@ -321,10 +332,12 @@ static uint32_t attention_shared_bytes(const struct gpu_shape *s, enum gpu_phase
         return 0;
     }
     if (s->tensor) {
-        uint32_t tiles = AG_DIV_UP(s->c.head_dim, 16u), shares = group / 32 / (rows / 16 * tiles);
-        uint32_t sums = AG_MAX(rows * (keys + 4), shares * rows * (16 * tiles + 4));
-        return 8 * ((rows + 2 * keys) * (4 * tiles + 2) + rows * (keys / 4 + 2)) +
-               4 * (20 * rows + sums + (s->emulated ? group : 0));
+        uint32_t head16 = AG_DIV_UP(s->c.head_dim, 16u), shares = s->attn_shares[phase];
+        uint32_t stages = (rows + 4 * keys) * (2 * head16 + 1);
+        uint32_t sums = shares * rows * (4 * head16 + 2);
+        uint32_t scratch = s->emulated ? group / 32 * own_rows16(s, phase) * 48 : 0;
+        return 16 * (AG_MAX(stages, sums) + scratch) + 8 * shares * rows +
+               (s->emulated ? 4 * group : 0);
     }
     uint32_t pool = AG_MAX(keys * (head4 + 1), group / (rows / 4 * head4) * rows * head4);
     return 16 * (rows * head4 + pool + keys * head4 + rows * (keys / 4 + 1)) + 4 * rows * 9;
@@ -337,25 +350,39 @@ static bool attention_fits(const struct gpu_shape *s, enum gpu_phase phase,
            attention_shared_bytes(s, phase) <= info->max_shared_bytes;
 }
 
+static void fit_attention(struct gpu_shape *s, enum gpu_phase phase, uint32_t unit,
+                          const struct ag_gpu_info *info)
+{
+    uint32_t *rows = &s->attn_rows[phase], *keys = &s->attn_keys[phase];
+    uint32_t *shares = &s->attn_shares[phase];
+    while (!attention_fits(s, phase, info)) {
+        if (s->tensor && *shares > 1) {
+            *shares /= 2;
+            *keys = 16 * *shares;
+        } else if (*keys > unit) {
+            *keys = AG_MAX(*keys / 2 / unit, 1u) * unit;
+        } else if (*rows > unit && phase == GPU_PREFILL) {
+            *rows /= 2;
+        } else {
+            return;
+        }
+    }
+}
+
 static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info,
                              struct ag_error *err)
 {
-    // Matrix units: short contexts want many workgroups and few steps, in long ones keys should be
-    // read as seldom as possible.
+    // Matrix units: below 32 KB of shared memory. Between kernels with more and with less an H100
+    // divides its memory anew, 3 us.
     bool is_long = s->capacity > LONG_CONTEXT;
     uint32_t unit = s->tensor ? 16 : s->lanes ? 8 : 4;
-    s->attn_rows[GPU_PREFILL] = s->tensor && is_long ? 64 : 16;
+    s->attn_rows[GPU_PREFILL] = s->tensor ? 32 : 16;
     s->attn_rows[GPU_ROUND] = AG_ALIGN_UP(s->c.round, unit);
     s->attn_rows[GPU_LAST] = unit;
     for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
-        uint32_t *rows = &s->attn_rows[phase], *keys = &s->attn_keys[phase];
-        *keys = s->tensor && !is_long ? 112 : 64;
-        while (*keys > unit && !attention_fits(s, (enum gpu_phase)phase, info)) {
-            *keys = AG_MAX(*keys / 2 / unit, 1u) * unit;
-        }
-        while (*rows > unit && phase == GPU_PREFILL && !attention_fits(s, GPU_PREFILL, info)) {
-            *rows /= 2;
-        }
+        s->attn_shares[phase] = phase == GPU_PREFILL ? 4 : 5;
+        s->attn_keys[phase] = s->tensor ? 16 * s->attn_shares[phase] : 64;
+        fit_attention(s, (enum gpu_phase)phase, unit, info);
         if (!attention_fits(s, (enum gpu_phase)phase, info)) {
             return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED",
                                 "attention heads of %u with %u ids a round do not fit into the %u "
@@ -366,6 +393,11 @@ static bool choose_attention(struct gpu_shape *s, const struct ag_gpu_info *info
         }
         s->group[GPU_ATTENTION][phase] = attention_group(s, (enum gpu_phase)phase);
     }
+    // What pieces of the keys are multiples of.
+    s->split_unit[GPU_PREFILL] = !s->tensor ? s->attn_keys[GPU_PREFILL]
+                                 : is_long  ? 64
+                                            : AG_ALIGN_UP(AG_MAX(s->c.tokens, 112u), 16u);
+    s->split_unit[GPU_ROUND] = s->attn_keys[GPU_ROUND];
     return true;
 }
 
@@ -384,7 +416,7 @@ static void choose_tail(struct gpu_shape *s, const struct ag_gpu_info *info)
     uint32_t units = s->tail_units / 16, widest = AG_MAX(width, 2 * units);
     uint32_t group = 32 * AG_MIN(widest, 12u);
     uint32_t shared = 8 * TAIL_ROWS * (2 * (4 * AG_MAX(heads, width) + 2) + 4 * units + 2) +
-                      4 * (TAIL_ROWS * (16 * widest + 4) + group);
+                      16 * TAIL_ROWS * (4 * widest + 1) + 4 * group;
     s->fused = s->tensor && c->round <= TAIL_ROWS && group <= info->max_workgroup_invocations &&
                shared <= info->max_shared_bytes;
     for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
@@ -535,8 +567,14 @@ static void choose_splits(struct gpu_shape *s, bool canvas, const struct ag_gpu_
     }
     s->max_splits = AG_CLAMP(wanted / s->c.heads, 1u,
                              AG_MIN(s->tensor ? 20u : 16u,
-                                    AG_DIV_UP(s->capacity, s->attn_keys[GPU_PREFILL])));
-    s->prefill_splits = pieces(s, GPU_ATTENTION, 1, wanted, s->max_splits);
+                                    AG_DIV_UP(s->capacity, AG_MIN(s->split_unit[GPU_PREFILL],
+                                                                  112u))));
+    uint32_t keys = canvas ? s->c.tokens : s->capacity; // of a prefill
+    s->prefill_splits = s->tensor ? wanted / (s->c.heads * AG_DIV_UP(s->max_rows, 32u))
+                                  : pieces(s, GPU_ATTENTION, 1, wanted, s->max_splits);
+    s->prefill_splits = AG_CLAMP(s->prefill_splits, 1u,
+                                 AG_MIN(s->max_splits,
+                                        AG_DIV_UP(keys, s->split_unit[GPU_PREFILL])));
 }
 
 // ---- shape -----------------------------------------------------------------------------------
@@ -730,6 +768,7 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_PATCH_SPLITS] = s->patch_splits,
         [SPEC_TRUNK_SPLITS] = s->trunk_splits,
         [SPEC_MAX_SPLITS] = s->max_splits,
+        [SPEC_PREFILL_SPLITS] = s->prefill_splits,
         [SPEC_TRACE] = s->trace,
         [SPEC_TILE_RT] = t->rt,
         [SPEC_TILE_RV] = t->rv,
@@ -738,8 +777,10 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_TILE_KG] = t->kg,
         [SPEC_TILE_KC] = t->kc,
         [SPEC_ATTN_ROWS] = s->attn_rows[phase],
-        [SPEC_ATTN_KEYS] = op == GPU_DECODE ? s->decode_keys
-                             : s->attn_keys[op == GPU_SELECT ? GPU_ROUND : phase],
+        [SPEC_ATTN_KEYS] = op == GPU_DECODE   ? s->decode_keys
+                           : op == GPU_BEGIN  ? s->split_unit[GPU_PREFILL]
+                           : op == GPU_SELECT ? s->split_unit[GPU_ROUND]
+                                              : s->attn_keys[phase],
         [SPEC_UNITS] = s->units,
         [SPEC_OUT_COLUMNS] = s->out_columns,
         [SPEC_HEAD_COLUMNS] = s->head_columns,

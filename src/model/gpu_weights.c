@@ -201,6 +201,8 @@ static void append_decoder(struct packer *p)
 
 // ---- matrix units ----------------------------------------------------------------------------
 
+#define HELD_WORDS 513 // halves, sums, elements an invocation
+
 static bool read_places(struct ag_gpu *gpu, struct ag_kernel *kernel, struct ag_buffer *tile,
                         struct ag_buffer *held, uint32_t *out, struct ag_error *err)
 {
@@ -215,14 +217,15 @@ static bool read_places(struct ag_gpu *gpu, struct ag_kernel *kernel, struct ag_
     }
     ag_dispatch(cmd, kernel, AG_BIND({ .buffer = tile }, { .buffer = held }), NULL, 0, 1, 1, 1);
     uint64_t value = ag_cmd_submit(cmd, err);
-    return value && ag_gpu_wait(gpu, value, err) && ag_buffer_read(gpu, held, 0, out, 257 * 4, err);
+    return value && ag_gpu_wait(gpu, value, err) &&
+           ag_buffer_read(gpu, held, 0, out, HELD_WORDS * 4, err);
 }
 
 // How the device's invocations hold a tile (shaders/lib/matrix.glsl). Waits for the device.
 static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *err)
 {
-    uint32_t held[257] = { 0 };
-    bool seen[256] = { false }, ok = true;
+    uint32_t held[HELD_WORDS] = { 0 };
+    bool seen[256] = { false }, ok = true, as_told = true;
     for (uint32_t i = 0; i < 256; i++) {
         p->place[i] = (uint8_t)(i % 16 * 16 + i / 16);
     }
@@ -233,22 +236,29 @@ static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *e
                                        .subgroup = 32 };
     struct ag_kernel *kernel = ag_kernel_create(gpu, &params, err);
     struct ag_buffer *tile = ag_buffer_create(gpu, AG_MEM_DEVICE, 512, "model/tile", err);
-    struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, 257 * 4, "model/layout", err);
+    struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, HELD_WORDS * 4,
+                                             "model/layout", err);
     bool done = kernel && tile && out && read_places(gpu, kernel, tile, out, held, err);
     ag_kernel_destroy(gpu, &kernel);
     ag_buffer_destroy(gpu, &tile);
     ag_buffer_destroy(gpu, &out);
     for (uint32_t i = 0; i < 256 && done; i++) {
+        // mma_row_of() and mma_column_of() of shaders/lib/matrix.glsl
+        uint32_t lane = i / 8, row = lane / 4 + i / 4 % 2 * 8;
+        uint32_t column = lane % 4 * 2 + i / 2 % 2 * 8 + i % 2;
+        as_told = as_told && held[256 + i] == row * 16 + column && held[i] == held[256 + i];
         ok = ok && held[i] < 256 && !seen[held[i]];
         if (ok) {
             seen[held[i]] = true;
             p->place[held[i]] = (uint8_t)i;
         }
     }
-    if (done && !(ok && held[256] == 8)) {
-        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "the matrix units of '%s' hold a tile "
-                            "in %u elements an invocation, expected each element once in 8; use "
-                            "--precision f16", ag_gpu_get_info(gpu)->name, held[256]);
+    if (done && !(ok && as_told && held[512] == 8)) {
+        return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "the matrix units of '%s' hold a "
+                            "tile in %u elements an invocation%s, expected each element once in "
+                            "8, two rows of two pairs; use --precision f16",
+                            ag_gpu_get_info(gpu)->name, held[512],
+                            ok && held[512] == 8 ? " in another order" : "");
     }
     return done;
 }
