@@ -46,7 +46,7 @@
 
 // tile of the attention kernel
 #define SPEC_ATTN_ROWS 34     // queries, a multiple of 4; GROUP >= 8 * ATTN_ROWS
-#define SPEC_ATTN_KEYS 35     // keys at once, a multiple of 4
+#define SPEC_ATTN_KEYS 35     // keys at once, a multiple of 4; begin, select: what pieces are of
 
 // tiles of the decode kernel
 #define SPEC_UNITS 36         // MLP units of a piece of work; GROUP >= 2 * UNITS

@@ -54,7 +54,7 @@ struct gpu_shape {
     uint32_t prefill_splits;         // what the prefill may use of them
     struct gpu_tile tile[GPU_OP_COUNT][GPU_PHASE_COUNT];
     uint32_t attn_rows[GPU_PHASE_COUNT], attn_keys[GPU_PHASE_COUNT];
-    uint32_t attn_shares[GPU_PHASE_COUNT]; // matrix units: subgroups that share the keys
+    uint32_t attn_shares[GPU_PHASE_COUNT]; // matrix units: subgroups, 16 keys at once each
     uint32_t split_unit[2];    // of prefill and rounds: what pieces of the keys are multiples of
     // matrix units: output projection and MLP in one kernel, if it fits; MLP units of a part, parts
     bool fused;
