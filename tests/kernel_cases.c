@@ -27,7 +27,7 @@ static bool exists(enum gpu_op op, enum gpu_phase phase, enum ag_precision preci
                    ((size->real || strcmp(size->name, "prime") == 0) &&
                     (precision == AG_PRECISION_F16 ? gpu_kernel_info[op].has_half
                                                    : gpu_kernel_info[op].has_tensor));
-    bool twin = op != GPU_BEGIN && op != GPU_DECODE && op != GPU_MEET; // see test_gpu_model
+    bool twin = op != GPU_BEGIN && op < GPU_DECODE; // see test_gpu_model
     bool tensor = precision == AG_PRECISION_TENSOR;
     bool of_tensor = op == GPU_TAIL || (op >= GPU_VISION && op <= GPU_VISION_PROJECT);
     bool of_others = op == GPU_PATCH || op == GPU_TRUNK || op == GPU_PROJECT;

@@ -49,9 +49,56 @@ static void real_sizes(void **state)
     run_cases(true);
 }
 
-int main(void)
+// Where the prefill is one kernel: a workgroup a piece of work, all of them at once.
+static void whole_prefill(void **state)
 {
+    (void)state;
+    static const struct ag_model_config c = {
+        .image_size = 224, .patch = 16, .grid = 14, .tokens = 196, .cells = 265, .eos = 265,
+        .vocab = 266, .channels = 192, .trunk_depth = 1, .trunk_time = 3, .trunk_space = 3,
+        .width = 192, .layers = 4, .heads = 6, .kv_heads = 6, .head_dim = 32, .mlp = 384,
+        .round = 10, .max_num_frames = 16,
+    };
+    static const struct {
+        enum ag_context context;
+        enum ag_precision precision;
+        uint32_t cores, streams, shared, groups, units; // groups 0: separate dispatches
+    } cases[] = {
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 132, 1, 49152, 130, 96 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 128, 1, 49152, 117, 128 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 108, 1, 65536, 104, 192 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 264, 2, 49152, 130, 96 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 90, 1, 49152, 0, 0 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 132, 2, 49152, 0, 0 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 132, 1, 32768, 0, 0 },
+        { AG_CONTEXT_CANVAS, AG_PRECISION_F16, 132, 1, 49152, 0, 0 },
+        { AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 132, 1, 49152, 0, 0 },
+    };
+    for (size_t i = 0; i < AG_COUNT(cases); i++) {
+        struct ag_gpu_info info = {
+            .subgroup_size = 32, .cores = cases[i].cores, .max_workgroup_invocations = 1024,
+            .max_shared_bytes = cases[i].shared, .cooperative_matrix = true,
+        };
+        struct ag_gpu_model_params params = {
+            .stream = { .context = cases[i].context, .policy = AG_STREAM_CHUNK },
+            .streams = cases[i].streams, .precision = cases[i].precision,
+        };
+        struct gpu_shape s;
+        struct ag_error err = { 0 };
+        TEST_OK(gpu_shape_init(&s, &c, &params, &info, &err), err);
+        assert_int_equal(s.whole_prefill, cases[i].groups != 0);
+        if (s.whole_prefill) {
+            assert_int_equal(s.prefill_groups, cases[i].groups);
+            assert_int_equal(s.prefill_units, cases[i].units);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_prefill),
         cmocka_unit_test(small_sizes),
         cmocka_unit_test(real_sizes),
     };

@@ -27,8 +27,10 @@ struct decode_state {
     U32 chunk_start;           // the stream was reset before this frame
     U32 turns, picks;          // rounds that decode_matrix.comp has run and selections it has made
                                // since its buffers were zeros
+    U32 prefills;              // frames that prefill.comp has run for, the coming one too
+    U32 reserved0, reserved1, reserved2;
 };
-ABI_SIZE(decode_state, 64);
+ABI_SIZE(decode_state, 80);
 
 // Arguments of the indirect dispatches of one round. Cleared by begin.comp; written by the
 // selection before it, but only for the streams that go on: after the stop all are zero. Round 0,

@@ -62,8 +62,9 @@ struct begin_args {            // begin.comp, one workgroup
     U32 budget;
     U32 rounds;                // rounds that will be recorded, the prefill included
     U32 max_splits;            // pieces that the keys of the prefill are cut into at most
+    U32 prefill;               // 1: prefill.comp will run
 };
-ABI_SIZE(begin_args, 24);
+ABI_SIZE(begin_args, 28);
 
 struct select_args {           // select.comp
     U32 round, rounds;         // this one, number recorded
@@ -101,6 +102,25 @@ struct decode_args {           // decode.comp, decode_matrix.comp
     U32 parts;                 // as in decoder_args, behind the prefill
 };
 ABI_SIZE(decode_args, 100);
+
+struct prefill_args {          // prefill.comp
+    U32 first_layer, end_layer; // to run; behind the last layer come the heads
+    U32 first_task, end_task;  // of each layer
+    U32 layers;
+    U32 first_round;           // 0; from here as in decode_args
+    U32 rounds;
+    U32 budget;
+    U32 threshold_on;
+    F32 threshold;
+    U32 forced, forced_rounds;
+    U32 slide;
+    U32 frame_low, frame_high, record;
+    U32 at_qkv, at_attn_out, at_mlp_in, at_mlp_out;
+    U32 layer_stride;
+    U32 at_heads;
+    U32 cache_stride;
+};
+ABI_SIZE(prefill_args, 92);
 
 struct meet_args {             // meet.comp
     U32 turns;

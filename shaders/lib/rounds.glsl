@@ -1,6 +1,6 @@
-// What the kernels share that run all rounds of a frame (decode.comp, decode_matrix.comp): the
-// state they start from and leave, and the selection. The includer has the buffers named here and a
-// push block `a` of decode_args.
+// What the kernels share that run rounds of a frame (decode.comp, decode_matrix.comp, and
+// prefill.comp, the first): the state they start from and leave, and the selection. The includer has
+// the buffers named here and a push block `a` with the fields of decode_args.
 #ifdef PICK_WARPS
 #define MEET_WORDS
 #include "lib/meet.glsl"
@@ -84,9 +84,17 @@ float embedding(uint row, uint c)
 // of the frame, those pending for the next prefill.
 void leave(bool ended, uint n_pending)
 {
-    for (uint i = t; i < n_pending * WIDTH; i += GROUP) {
-        uint row = i / WIDTH, c = i % WIDTH;
-        x[(stream * MAX_ROWS + row) * (4u * WIDTH4) + c] = embed[fed[row] * WIDTH + c];
+    const uint batch = 4u; // on their way at once
+    for (uint i0 = t; i0 < n_pending * WIDTH; i0 += batch * GROUP) {
+        float v[batch];
+        [[unroll]] for (uint j = 0u; j < batch; j++) {
+            uint i = min(i0 + j * GROUP, n_pending * WIDTH - 1u);
+            v[j] = embed[fed[i / WIDTH] * WIDTH + i % WIDTH];
+        }
+        [[unroll]] for (uint j = 0u; j < batch; j++) {
+            uint i = min(i0 + j * GROUP, n_pending * WIDTH - 1u); // the last one by several
+            x[(stream * MAX_ROWS + i / WIDTH) * (4u * WIDTH4) + i % WIDTH] = v[j];
+        }
     }
     if (t != 0u) {
         return;

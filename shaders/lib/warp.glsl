@@ -40,6 +40,27 @@ float warp_max(float v)
     return top;
 }
 
+// Of a half, 16 neighbours.
+float half_add(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float sum = 0.0;
+    for (uint i = 0u; i < 16u; i++) {
+        sum += uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 16u * 16u + i]);
+    }
+    return sum;
+}
+
+float half_max(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float top = v;
+    for (uint i = 0u; i < 16u; i++) {
+        top = max(top, uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 16u * 16u + i]));
+    }
+    return top;
+}
+
 uint warp_max(uint v)
 {
     warp_share(v);
@@ -81,6 +102,22 @@ float warp_add(float v)
 float warp_max(float v)
 {
     return subgroupMax(v);
+}
+
+float half_add(float v)
+{
+    [[unroll]] for (uint i = 8u; i > 0u; i /= 2u) {
+        v += subgroupShuffleXor(v, i);
+    }
+    return v;
+}
+
+float half_max(float v)
+{
+    [[unroll]] for (uint i = 8u; i > 0u; i /= 2u) {
+        v = max(v, subgroupShuffleXor(v, i));
+    }
+    return v;
 }
 
 uint warp_max(uint v)

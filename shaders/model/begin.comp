@@ -46,6 +46,7 @@ void begin(uint stream)
     s.base = s.position + s.rows;
     s.slots = s.rounds = s.valid = 0u;
     s.chunk_start = a.chunk_start;
+    s.prefills += a.prefill;
     uint keys = s.base - s.first;
     s.splits = key_splits(keys, a.max_splits);
     s.split_keys = keys_a_split(keys, s.splits);

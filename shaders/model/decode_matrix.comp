@@ -74,6 +74,7 @@ layout(std430, set = 0, binding = 17) writeonly buffer frames_block { uint frame
 layout(std430, set = 0, binding = 18) readonly buffer forced_block { uint forced[]; };
 
 #include "lib/warp.glsl"
+#include "lib/products.glsl"
 #include "lib/tail.glsl"
 
 const uint Q_COLUMNS = HEADS * HEAD_DIM;
@@ -109,16 +110,12 @@ const uint AREA_P = AREA_Q + 16u * (3u * QS > MS ? 3u * QS : MS); // weights of 
 const uint AREA_C = AREA_P;                // context
 const uint AREA_END = AREA_P + 16u * (PS > CS ? PS : CS);
 
-// Sums of products: [shares of the depth][16][columns / 4 + 1].
-#define SHARES_OF(columns, most)                                                                  \
-    (WARPS / (columns) > (most) ? (most) : WARPS / (columns) > 0u ? WARPS / (columns) : 1u)
 const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
 const uint Q_SHARES = SHARES_OF(HEAD16, 6u), QKV_SHARES = SHARES_OF(3u * HEAD16, 4u);
 const uint O_SHARES = SHARES_OF(HEAD16, CHUNK16), H_SHARES = SHARES_OF(H_TILES, 6u);
 const uint M_SHARES = SHARES_OF(M_TILES, 4u), OUT_SHARES = SHARES_OF(D16, 2u);
 const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = CHUNK / 4u + 1u, DS = 4u * D16 + 1u;
 const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 const uint SUMS_END = 16u * MAX(MAX(MAX(Q_SHARES, O_SHARES) * HS, MAX(QKV_SHARES * QKVS, SS)),
                                 MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
 shared uvec2 tile_halves[AREA_END];
@@ -143,40 +140,6 @@ void put_keys(uint i, uvec4 four)
 #define MMA_OUTPUTS
 #define MMA_SUMS4
 #include "lib/matrix.glsl"
-
-// ---- products --------------------------------------------------------------------------------
-// `columns` tiles of columns, the depth of `depth` tiles in `shares`; unit u = (column, share) is
-// subgroup u % WARPS's. FETCH asks for the weights (`at`: index of tile (k, col)) as early as can
-// be, MULTIPLY leaves the sums.
-#define EACH(columns, shares) (((columns) * (shares) + WARPS - 1u) / WARPS)
-#define STEPS(shares, depth) (((depth) + (shares) - 1u) / (shares))
-#define TILES(columns, shares, depth) (EACH(columns, shares) * STEPS(shares, depth))
-#define FETCH(w, columns, shares, depth, at)                                                      \
-    [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
-        uint u = warp + WARPS * j;                                                                \
-        u = (columns) * (shares) % WARPS == 0u ? u : min(u, (columns) * (shares) - 1u);           \
-        uint col = u % (columns);                                                                 \
-        [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                             \
-            uint k = u / (columns) * STEPS(shares, depth) + s;                                    \
-            k = (depth) % (shares) == 0u ? k : min(k, (depth) - 1u);                              \
-            w[j * STEPS(shares, depth) + s] = mma_ask(at);                                        \
-        }                                                                                         \
-    }
-#define MULTIPLY(w, columns, shares, depth, from, from_stride, put)                               \
-    [[unroll]] for (uint j = 0u; j < EACH(columns, shares); j++) {                                \
-        uint u = warp + WARPS * j, col = u % (columns), share = u / (columns);                    \
-        if ((columns) * (shares) % WARPS == 0u || u < (columns) * (shares)) {                     \
-            mma_sum sum = mma_zero();                                                             \
-            [[unroll]] for (uint s = 0u; s < STEPS(shares, depth); s++) {                         \
-                uint k = share * STEPS(shares, depth) + s;                                        \
-                if ((depth) % (shares) == 0u || k < (depth)) {                                    \
-                    sum = mma_add(mma_rows((from) + 4u * k, from_stride),                         \
-                                  mma_asked(w[j * STEPS(shares, depth) + s]), sum);               \
-                }                                                                                 \
-            }                                                                                     \
-            put;                                                                                  \
-        }                                                                                         \
-    }
 
 // Four columns of a row of the sums.
 vec4 four_of(uint shares, uint stride, uint row, uint four)

@@ -6,7 +6,7 @@ set(products "")
 foreach(k patch trunk project qkv attention attn_out mlp_in mlp_out heads)
   list(APPEND products ${k} ${k}:f16=HALF=1 ${k}:lanes=LANES=8u ${k}:lanes16=LANES=8u,HALF=1)
 endforeach()
-foreach(k vision qkv attention attn_out mlp_in mlp_out tail heads decode_matrix)
+foreach(k vision qkv attention attn_out mlp_in mlp_out tail heads decode_matrix prefill)
   list(APPEND products ${k}:tensor=HALF=1,MATRIX=1 ${k}:emulated=HALF=1,MATRIX=1,EMULATED=1)
 endforeach()
 ag_shaders(model begin select meet matrix_layout

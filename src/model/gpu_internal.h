@@ -29,7 +29,7 @@ struct ag_gpu_model {
     struct gpu_shape shape;
     bool canvas;
     bool resident;                            // decode rounds run in one kernel
-    bool whole;                               // so does the vision encoder
+    bool whole, whole_prefill;                // so do the vision encoder and the prefill
     enum ag_stream_policy policy;
     struct gpu_weights weights;
     struct ag_buffer *buffer[RES_COUNT];      // instances after one another

@@ -144,6 +144,7 @@ static bool create_kernels(struct ag_gpu_model *m, struct ag_error *err)
         for (int phase = 0; phase < GPU_PHASE_COUNT; phase++) {
             bool unused = (op == GPU_RELU && m->shape.c.trunk_depth == 1) ||
                           (op == GPU_DECODE && !m->resident) || op == GPU_MEET ||
+                          (op == GPU_WHOLE_PREFILL && !m->whole_prefill) ||
                           (op == GPU_TAIL && !m->shape.fused) ||
                           (op >= GPU_VISION_PATCH && op <= GPU_VISION_PROJECT &&
                            !m->shape.tensor) ||
@@ -212,11 +213,11 @@ static bool choose_decode(struct ag_gpu_model *m, const struct ag_gpu_model_para
                             "a workgroup of '%s' with this model", info->name);
     }
     bool meets = wanted && !info->software && info->cores > 0;
-    if (meets && s->decode_groups > 1 && !try_meeting(m, &meets, err)) {
+    if (meets && (s->decode_groups > 1 || s->prefill_groups > 1) && !try_meeting(m, &meets, err)) {
         return false;
     }
     if (wanted && !meets) {
-        s->decode_groups = 1;
+        s->decode_groups = s->prefill_groups = 1;
         if (!info->software && info->cores > 0) {
             ag_warn(m->log, "workgroups cannot wait for each other on '%s': decode rounds run as "
                     "separate dispatches", info->name);
@@ -225,6 +226,7 @@ static bool choose_decode(struct ag_gpu_model *m, const struct ag_gpu_model_para
     m->resident = wanted && (meets || params->decode == AG_DECODE_RESIDENT);
     // One stream alone leaves most of the device idle.
     m->whole = meets && s->tensor && s->streams == 1 && s->c.trunk_depth == 1;
+    m->whole_prefill = m->resident && s->whole_prefill;
     return true;
 }
 
@@ -270,14 +272,14 @@ static bool same_gaze(const struct gpu_shape *s, const uint32_t *a, const uint32
     return true;
 }
 
-// The decode kernel itself, before it is trusted on this device: many workgroups must leave the
+// The kernels that meet, before they are trusted on this device: many workgroups must leave the
 // same bits as one that works alone. Waits for the device.
 static bool prove_decode(struct ag_gpu_model *m, struct ag_error *err)
 {
     struct gpu_shape *s = &m->shape;
-    uint32_t groups = s->decode_groups, seed = 1;
+    uint32_t groups = s->decode_groups, prefill_groups = s->prefill_groups, seed = 1;
     bool whole = m->whole;
-    if (!m->resident || (groups == 1 && !whole)) {
+    if (!m->resident || (groups == 1 && prefill_groups == 1 && !whole)) {
         return true;
     }
     uint64_t bytes = gpu_resource_bytes(s, RES_RESULTS), size = gpu_resource_bytes(s, RES_INPUT);
@@ -291,13 +293,15 @@ static bool prove_decode(struct ag_gpu_model *m, struct ag_error *err)
     bool ok = input && ag_buffer_load(m->gpu, input, 0, noise, size, err);
     for (uint32_t i = 0; i < 2 && ok; i++) {
         s->decode_groups = i ? groups : 1;
+        s->prefill_groups = i ? prefill_groups : 1;
         m->whole = i && whole;
         ok = run_proof(m, input, block[i], bytes, err);
     }
     if (ok && !same_gaze(s, block[0], block[1])) {
-        ag_warn(m->log, "%u workgroups do not decode what one does on '%s': vision and decode "
-                "rounds run as separate dispatches", groups, ag_gpu_get_info(m->gpu)->name);
-        m->resident = m->whole = false;
+        ag_warn(m->log, "%u workgroups do not decode what one does on '%s': vision, prefill and "
+                "decode rounds run as separate dispatches", AG_MAX(groups, prefill_groups),
+                ag_gpu_get_info(m->gpu)->name);
+        m->resident = m->whole = m->whole_prefill = false;
     }
     ag_buffer_destroy(m->gpu, &input);
     ag_free(noise);
@@ -516,6 +520,7 @@ static void begin_frame(const struct recorder *r, bool reset, bool chunk_start)
     struct begin_args args = {
         .reset = reset, .chunk_start = chunk_start, .slide = s->slide, .budget = s->max_budget,
         .rounds = s->max_rounds, .max_splits = s->prefill_splits,
+        .prefill = r->m->whole_prefill,
     };
     run(r, GPU_BEGIN, GPU_PREFILL, &args, sizeof(args));
 }
@@ -636,9 +641,86 @@ static void select_ids(const struct recorder *r)
     }
 }
 
+// Bindings of a kernel that works on all layers or rounds: of caches and layers' weights all.
+static void bind_all(const struct recorder *r, enum gpu_op op, struct ag_binding *bindings)
+{
+    const struct ag_gpu_model *m = r->m;
+    const struct gpu_kernel_info *info = &gpu_kernel_info[op];
+    bind(r, op, bindings);
+    for (uint32_t i = 0; i < info->n; i++) {
+        enum gpu_resource resource = (enum gpu_resource)info->resource[i];
+        if (resource == RES_K || resource == RES_V || resource == RES_LOGITS ||
+            resource == RES_HIDDEN) { // all instances
+            bindings[i] = (struct ag_binding){ .buffer = m->buffer[resource] };
+        } else if (resource == RES_W_QKV) { // all matrices
+            bindings[i] = (struct ag_binding){ .buffer = m->weights.buffer };
+        } else if (resource == RES_SYNC && m->shape.tensor) { // does not count arrivals
+            bindings[i] = resolve(r, RES_DOWN_SUMS);
+        }
+    }
+}
+
+// From a layer's weights to the next one's.
+static uint32_t layer_stride(const struct ag_gpu_model *m, uint32_t unit)
+{
+    const struct ag_binding *region = m->weights.region[RES_W_QKV];
+    return m->shape.c.layers > 1 ? (uint32_t)((region[1].offset - region[0].offset) / unit) : 0;
+}
+
+#define SOFTWARE_TASKS 16u
+
+// All layers, the heads and the selection in one kernel.
+static void whole_prefill(const struct recorder *r)
+{
+    const struct ag_gpu_model *m = r->m;
+    const struct ag_gpu_gaze_job *job = r->job;
+    const struct gpu_shape *s = &m->shape;
+    const struct gpu_weights *w = &m->weights;
+    struct ag_binding bindings[GPU_MAX_RESOURCES];
+    bind_all(r, GPU_WHOLE_PREFILL, bindings);
+    struct prefill_args args = {
+        .end_layer = s->c.layers + 1, .end_task = UINT32_MAX, .layers = s->c.layers,
+        .rounds = r->rounds, .budget = job->budget,
+        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
+        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
+        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
+        .record = m->records,
+        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / 16),
+        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / 16),
+        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / 16),
+        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / 16),
+        .layer_stride = layer_stride(m, 16),
+        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / 16),
+        .cache_stride = (uint32_t)(m->stride[RES_K] / 8),
+    };
+    uint32_t groups[3], tasks = 1;
+    gpu_groups(s, GPU_WHOLE_PREFILL, GPU_PREFILL, 1, groups);
+    bool all = !ag_gpu_get_info(m->gpu)->software;
+    uint32_t layers = all ? 1 : s->c.layers + 1;
+    for (uint32_t layer = 0; layer < layers; layer++) {
+        tasks = all || layer == s->c.layers ? 1 : gpu_prefill_tasks(s);
+        for (uint32_t task = 0; task < tasks; task += SOFTWARE_TASKS) {
+            if (!all) { // lavapipe cuts loops, see decode()
+                args.first_layer = layer;
+                args.end_layer = layer + 1;
+                args.first_task = task;
+                args.end_task = task + SOFTWARE_TASKS;
+            }
+            ag_dispatch(r->cmd, m->kernel[GPU_WHOLE_PREFILL][GPU_PREFILL], bindings,
+                        gpu_kernel_info[GPU_WHOLE_PREFILL].n, &args, sizeof(args), groups[0],
+                        groups[1], groups[2]);
+            ag_cmd_barrier(r->cmd);
+        }
+    }
+}
+
 // One forward and one selection: x [n][D] -> ids of the round, x of the next one.
 static void forward(struct recorder *r)
 {
+    if (r->round == 0 && r->m->whole_prefill) {
+        whole_prefill(r);
+        return;
+    }
     bool fused = r->m->shape.fused;
     struct decoder_args args = { .round = r->round, .parts = fused };
     for (r->layer = 0; r->layer < r->m->shape.c.layers; r->layer++) {
@@ -672,19 +754,8 @@ static void decode(const struct recorder *r)
     const struct gpu_shape *s = &m->shape;
     const struct ag_gpu_gaze_job *job = r->job;
     struct ag_binding bindings[GPU_MAX_RESOURCES];
-    bind(r, GPU_DECODE, bindings);
     const struct gpu_kernel_info *info = &gpu_kernel_info[GPU_DECODE];
-    for (uint32_t i = 0; i < info->n; i++) {
-        enum gpu_resource resource = (enum gpu_resource)info->resource[i];
-        if (resource == RES_K || resource == RES_V || resource == RES_LOGITS ||
-            resource == RES_HIDDEN) { // all instances
-            bindings[i] = (struct ag_binding){ .buffer = m->buffer[resource] };
-        } else if (resource == RES_W_QKV) { // all matrices
-            bindings[i] = (struct ag_binding){ .buffer = m->weights.buffer };
-        } else if (resource == RES_SYNC && s->tensor) { // does not count arrivals
-            bindings[i] = resolve(r, RES_DOWN_SUMS);
-        }
-    }
+    bind_all(r, GPU_DECODE, bindings);
     uint32_t four = s->half ? 8 : 16; // bytes of four values
     uint32_t unit = s->tensor ? 16 : four;
     const struct gpu_weights *w = &m->weights;
@@ -705,16 +776,14 @@ static void decode(const struct recorder *r)
         .keys_at = (uint32_t)((s->trace ? s->max_rounds : 1) * m->stride[RES_LOGITS] / 4),
         .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
         .parts = s->fused,
+        .layer_stride = layer_stride(m, unit),
     };
-    if (s->c.layers > 1) {
-        args.layer_stride = (uint32_t)((w->region[RES_W_QKV][1].offset -
-                                        w->region[RES_W_QKV][0].offset) / unit);
-    }
     uint32_t groups[3];
     gpu_groups(s, GPU_DECODE, GPU_PREFILL, 1, groups);
     // lavapipe cuts a kernel's loops after 65,535 iterations in all, silently: a round at a time
     bool all = !ag_gpu_get_info(m->gpu)->software;
-    for (uint32_t round = s->tensor ? 0 : 1; round < r->rounds; round = args.end_round) {
+    uint32_t first = s->tensor && !m->whole_prefill ? 0 : 1;
+    for (uint32_t round = first; round < r->rounds; round = args.end_round) {
         args.first_round = round;
         args.end_round = all ? r->rounds : round + 1;
         ag_dispatch(r->cmd, m->kernel[GPU_DECODE][GPU_PREFILL], bindings, info->n, &args,

@@ -59,6 +59,10 @@ const struct gpu_kernel_info gpu_kernel_info[GPU_OP_COUNT] = {
         { RES_STATE, RES_SYNC, RES_X, RES_K, RES_V, RES_DECODE_SUMS, RES_DECODE_SOFTMAX,
           RES_DECODE_PARTS, RES_W_QKV, RES_ROPE, RES_LOGITS, RES_NORM_FINAL, RES_HIDDEN, RES_EMBED,
           RES_RESULTS, RES_CELLS, RES_COUNTS, RES_FRAMES, RES_FORCED } },
+    [GPU_WHOLE_PREFILL] = { "prefill", true, false, true, 16,
+        { RES_STATE, RES_X, RES_K, RES_V, RES_SENT, RES_W_QKV, RES_ROPE, RES_LOGITS,
+          RES_NORM_FINAL, RES_HIDDEN, RES_EMBED, RES_RESULTS, RES_CELLS, RES_COUNTS, RES_FRAMES,
+          RES_FORCED } },
     [GPU_MEET] = { "meet", false, false, false, 2, { RES_SYNC, RES_DOWN_SUMS } },
 };
 
@@ -538,6 +542,57 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
     s->decode_groups = info->software ? 1 : AG_CLAMP(info->cores / s->streams, 1u, work);
 }
 
+// ---- the prefill in one kernel ---------------------------------------------------------------
+
+uint32_t gpu_prefill_tasks(const struct gpu_shape *s)
+{
+    return AG_DIV_UP(s->c.tokens, 16u) * (s->c.heads + AG_DIV_UP(s->c.mlp, s->prefill_units));
+}
+
+// As declared in shaders/model/prefill.comp.
+static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t tiles = AG_DIV_UP(c->tokens, 16u), keys4 = 4 * tiles, d16 = AG_DIV_UP(c->width, 16u);
+    uint32_t head16 = c->head_dim / 16, head4 = 4 * head16, units = s->prefill_units;
+    uint32_t rest = 16 * (4 * d16 + 2 + AG_MAX(c->heads * head4, units / 4) + 2);
+    uint32_t halves = AG_MAX(rest, 16 * tiles * (head4 + 2)) + 16 * (head4 + 2 + keys4 + 2);
+    uint32_t sums[] = {
+        shares_of(head16, tiles) * (head4 + 1), shares_of(3 * head16, 4) * (3 * head4 + 1),
+        keys4 + 1, shares_of(d16, 2) * (4 * d16 + 1),
+        shares_of(units / 8, 4) * (units / 2 + 1),
+        shares_of(s->head_columns / 16, 6) * (s->head_columns / 4 + 1),
+    }, most = 0;
+    for (size_t i = 0; i < AG_COUNT(sums); i++) {
+        most = AG_MAX(most, sums[i]);
+    }
+    most = AG_MAX(16 * most, round_keys4(c));
+    return 8 * halves + 16 * most + 4 * 16 * 2 * d16 + 64 + 4 * c->round * c->head_dim +
+           4 * (3 * c->round + 16) +
+           (s->emulated ? 4 * DECODE_MATRIX_GROUP : 0);
+}
+
+// A workgroup a piece of work, so that each keeps to its rows; fewer units a piece where there are
+// cores for that, but no fewer than measured on an H100 with open-gaze.
+static void choose_prefill(struct gpu_shape *s, bool canvas, const struct ag_gpu_info *info)
+{
+    const struct ag_model_config *c = &s->c;
+    uint32_t cores = info->software ? UINT32_MAX : info->cores / s->streams;
+    s->prefill_groups = 1;
+    s->prefill_units = AG_MIN(96u, AG_ALIGN_UP(c->mlp, 16u));
+    s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] = DECODE_MATRIX_GROUP;
+    while (gpu_prefill_tasks(s) > cores && s->prefill_units < c->mlp) {
+        s->prefill_units += 16;
+    }
+    // shaders/lib/pick_warps.glsl counts up to a workgroup an invocation
+    s->whole_prefill = canvas && s->resident && s->tensor &&
+                       gpu_prefill_tasks(s) <= AG_MIN(cores, DECODE_MATRIX_GROUP) &&
+                       prefill_shared_bytes(s) <= info->max_shared_bytes;
+    if (s->whole_prefill && !info->software) {
+        s->prefill_groups = gpu_prefill_tasks(s);
+    }
+}
+
 // ---- splits ----------------------------------------------------------------------------------
 // A sum is cut into pieces where its tiles alone would leave most of the device idle. The number of
 // pieces follows from model and device but not from the number of streams, so a stream's results
@@ -658,6 +713,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     choose_tail(s, info);
     choose_splits(s, canvas, info);
     choose_decode(s, info);
+    choose_prefill(s, canvas, info);
     return true;
 }
 
@@ -719,8 +775,11 @@ void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase,
     case GPU_DECODE:
         groups[0] = s->decode_groups;
         break;
+    case GPU_WHOLE_PREFILL:
+        groups[0] = s->prefill_groups;
+        break;
     case GPU_MEET:
-        groups[0] = s->decode_groups * s->streams;
+        groups[0] = AG_MAX(s->decode_groups, s->prefill_groups) * s->streams;
         groups[2] = 1;
         break;
     default:
@@ -781,7 +840,7 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
                            : op == GPU_BEGIN  ? s->split_unit[GPU_PREFILL]
                            : op == GPU_SELECT ? s->split_unit[GPU_ROUND]
                                               : s->attn_keys[phase],
-        [SPEC_UNITS] = s->units,
+        [SPEC_UNITS] = op == GPU_WHOLE_PREFILL ? s->prefill_units : s->units,
         [SPEC_OUT_COLUMNS] = s->out_columns,
         [SPEC_HEAD_COLUMNS] = s->head_columns,
         [SPEC_WINDOW] = s->window,
@@ -838,6 +897,7 @@ const char *gpu_resource_name(enum gpu_resource resource)
         [RES_MLP] = "model/mlp", [RES_DOWN_SUMS] = "model/down_sums",
         [RES_DECODE_SUMS] = "model/decode_sums", [RES_DECODE_SOFTMAX] = "model/decode_softmax",
         [RES_DECODE_PARTS] = "model/decode_parts",
+        [RES_SENT] = "model/prefill_sent",
         [RES_LOGITS] = "model/logits", [RES_HIDDEN] = "model/hidden",
         [RES_ROPE] = "model/rope", [RES_FORCED] = "model/forced",
         [RES_W_PATCH] = "model/w_patch", [RES_PATCH_NORM] = "model/patch_norm",
@@ -856,6 +916,15 @@ static uint64_t matrix_bytes(const struct gpu_shape *s, enum gpu_op op)
     uint64_t depth4 = gpu_depth4(s, op), columns = gpu_columns(s, op);
     return s->tensor ? AG_ALIGN_UP(depth4, 4u) * AG_ALIGN_UP(columns, 16u) * 8
                      : depth4 * columns * (s->half ? 8 : 16);
+}
+
+// A layer of what the workgroups of shaders/model/prefill.comp send each other.
+static uint64_t prefill_sent_bytes(const struct gpu_shape *s)
+{
+    const struct ag_model_config *c = &s->c;
+    uint64_t rows = AG_ALIGN_UP(c->tokens, 16u), width = AG_ALIGN_UP(c->width, 16u);
+    uint64_t slices = AG_DIV_UP(c->mlp, s->prefill_units);
+    return rows * (2 * (2 * c->kv_heads + c->heads) * c->head_dim + (4 + 2 * slices) * width);
 }
 
 uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resource)
@@ -918,8 +987,12 @@ uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resourc
     case RES_MLP:
         return rows * gpu_pad4(c->mlp) * 4;
     case RES_DOWN_SUMS:
-        return AG_MAX((uint64_t)s->decode_groups * n, // meet.comp
+        return AG_MAX((uint64_t)AG_MAX(s->decode_groups, s->prefill_groups) * n, // meet.comp
                       s->fused ? rows * s->tail_parts * width : 0) * 4;
+    case RES_SENT:
+        return s->whole_prefill ? n * (c->layers * prefill_sent_bytes(s) + 16 * round_keys4(c) +
+                                       4 * AG_ALIGN_UP(c->round + DECODE_MATRIX_GROUP, 4u))
+                                : 16;
     case RES_LOGITS: // or keys and losses
         return n * AG_MAX(gpu_columns(s, GPU_HEADS),
                           s->tensor ? 4 * round_keys4(c) +

@@ -13,7 +13,7 @@ enum gpu_op {
     GPU_BEGIN, GPU_PATCH, GPU_FEATURES, GPU_TRUNK, GPU_RELU, GPU_PROJECT,
     GPU_VISION, GPU_VISION_PATCH, GPU_VISION_TRUNK, GPU_VISION_PROJECT,
     GPU_QKV, GPU_ATTENTION, GPU_ATTN_OUT, GPU_MLP_IN, GPU_MLP_OUT, GPU_TAIL, GPU_HEADS, GPU_SELECT,
-    GPU_DECODE, GPU_MEET,
+    GPU_DECODE, GPU_WHOLE_PREFILL, GPU_MEET,
     GPU_OP_COUNT
 };
 // The same kernel with other tiles: for many rows, for the K rows of a decode round, for one row.
@@ -27,7 +27,7 @@ enum gpu_resource {
     RES_VISION_SYNC,
     // decoder
     RES_X, RES_Q, RES_K, RES_V, RES_ATTN_SUMS, RES_SOFTMAX, RES_MLP, RES_DOWN_SUMS,
-    RES_DECODE_SUMS, RES_DECODE_SOFTMAX, RES_DECODE_PARTS,
+    RES_DECODE_SUMS, RES_DECODE_SOFTMAX, RES_DECODE_PARTS, RES_SENT,
     RES_LOGITS, RES_HIDDEN, RES_ROPE, RES_FORCED,
     // weights
     RES_W_PATCH, RES_PATCH_NORM, RES_W_TRUNK, RES_TRUNK_BIAS, RES_W_PROJECT, RES_PROJECT_BIAS,
@@ -63,6 +63,9 @@ struct gpu_shape {
     // the decode kernel: whether it fits; its keys at once, pieces of work; workgroups a stream
     bool resident;
     uint32_t decode_keys, units, out_columns, head_columns, window, decode_groups;
+    // the prefill in one kernel: whether it fits; MLP units of a piece of work; workgroups a stream
+    bool whole_prefill;
+    uint32_t prefill_units, prefill_groups;
     uint32_t group[GPU_OP_COUNT][GPU_PHASE_COUNT]; // invocations
 };
 
@@ -93,6 +96,8 @@ struct ag_kernel *gpu_kernel_create(struct ag_gpu *gpu, const struct gpu_shape *
 // gives those of one piece of the keys.
 void gpu_groups(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase phase, uint32_t n_images,
                 uint32_t groups[3]);
+// Pieces of work of a layer of the prefill in one kernel.
+uint32_t gpu_prefill_tasks(const struct gpu_shape *s);
 // Columns and depth in vec4 of a matrix op.
 uint32_t gpu_columns(const struct gpu_shape *s, enum gpu_op op);
 uint32_t gpu_depth4(const struct gpu_shape *s, enum gpu_op op);

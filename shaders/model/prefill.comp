@@ -1,0 +1,551 @@
+// The prefill of context `canvas` in one kernel, for matrix units: the rows are the vision tokens,
+// the keys those rows. Its pieces of work, in their order:
+//     a layer     attention of 16 rows and a head: RMSNorm, q, k, v, RoPE; keys and values so far,
+//                 softmax(q k) v
+//                 the rest of 16 rows with a slice of the MLP's units: x += W_o context (everybody
+//                 the whole of it), RMSNorm, silu(gate) * up, down: a share of x
+//     then        the heads for a few columns
+// Of the last layer only the last row counts, but for its keys and values.
+// Workgroups work on pieces wg, wg + n, .. of a layer and then of the next one, so the first piece
+// not yet done never waits for a later one: any number of them that run at the same time comes
+// through, with the same bits. One a piece is quick, and each then keeps to its rows.
+//
+// What a piece needs of others comes through sent[], in words that tell their turn (lib/words.glsl):
+// of each layer a place of its own, one use a frame. Weights are asked for before that.
+// Workgroups: any number, 1, streams.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_EXT_control_flow_attributes : require
+#ifndef EMULATED
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
+#include "lib/model.glsl"
+#include "interface/gaze_result.h"
+#include "interface/model_args.h"
+#include "lib/precision.glsl"
+
+layout(constant_id = SPEC_UNITS) const uint UNITS = 96;
+layout(constant_id = SPEC_HEAD_COLUMNS) const uint HEAD_COLUMNS = 32;
+
+layout(push_constant) uniform push_block { prefill_args a; };
+
+layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
+layout(std430, set = 0, binding = 1) buffer x4_block { vec4 x4[]; }; // [streams][rows][D4]
+layout(std430, set = 0, binding = 1) buffer x_block { float x[]; };
+// [layers][streams][KVH][CAPACITY][HEAD4]
+layout(std430, set = 0, binding = 2) writeonly buffer k_block { uvec2 k_cache[]; };
+layout(std430, set = 0, binding = 3) writeonly buffer v_block { uvec2 v_cache[]; };
+layout(std430, set = 0, binding = 4) coherent volatile buffer sent_block { uvec4 sent[]; };
+layout(std430, set = 0, binding = 4) coherent volatile buffer sent2_block { uvec2 sent_fours[]; };
+layout(std430, set = 0, binding = 4) coherent volatile buffer keys4_block { uvec4 keys4[]; };
+layout(std430, set = 0, binding = 4) coherent volatile buffer key_block { uint keys[]; };
+layout(std430, set = 0, binding = 5) WEIGHT_ACCESS buffer weight_block { WEIGHT_WORD weight[]; };
+layout(std430, set = 0, binding = 6) readonly buffer rope_block { vec2 rope[]; };
+layout(std430, set = 0, binding = 6) readonly buffer rope4_block { vec4 rope4[]; }; // of a four
+layout(std430, set = 0, binding = 7) writeonly buffer logits_block { float logits[]; }; // TRACE
+layout(std430, set = 0, binding = 8) readonly buffer norm_block { vec4 norm[]; }; // TRACE: [D4]
+layout(std430, set = 0, binding = 9) writeonly buffer hidden_block { vec4 hidden[]; }; // TRACE
+layout(std430, set = 0, binding = 10) readonly buffer embed_block { float embed[]; }; // [V][D]
+layout(std430, set = 0, binding = 11) buffer result_block { uint results[]; };
+layout(std430, set = 0, binding = 12) writeonly buffer cells_block { uint cells[]; };
+layout(std430, set = 0, binding = 13) writeonly buffer count_block { uint cell_counts[]; };
+// [streams][HORIZON]
+layout(std430, set = 0, binding = 14) writeonly buffer frames_block { uint frame_tokens[]; };
+layout(std430, set = 0, binding = 15) readonly buffer forced_block { uint forced[]; };
+
+#include "lib/warp.glsl"
+#include "lib/products.glsl"
+
+const uint ROW_TILES = (TOKENS + 15u) / 16u, KEY_ROWS = 16u * ROW_TILES;
+const uint SLICES = (MLP + UNITS - 1u) / UNITS;
+const uint D16 = (WIDTH + 15u) / 16u; // tiles
+const uint ROW8 = 2u * D16, PART = 16u * ROW8; // eights of a row of x, of a tile
+const uint HEAD16 = HEAD_DIM / 16u, HEAD8 = HEAD_DIM / 8u;
+const uint Q_COLUMNS = HEADS * HEAD_DIM, KV_COLUMNS = KV_HEADS * HEAD_DIM;
+const uint QKV16 = (Q_COLUMNS + 2u * KV_COLUMNS) / 16u;
+const uint CONTEXT16 = HEADS * HEAD16, CONTEXT8 = HEADS * HEAD8;
+const uint MLP16 = (2u * MLP + 15u) / 16u; // columns of gate and up
+const uint DOWN16 = (MLP + 15u) / 16u;     // depth of down
+const uint LOGITS = ROUND * VOCAB + ROUND, LOGITS16 = (LOGITS + 15u) / 16u;
+const uint ATTENTION_TASKS = ROW_TILES * HEADS, TASKS = ROW_TILES * (HEADS + SLICES);
+const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
+const uint LAST_TILE = ROW_TILES - 1u, LAST_ROW = (TOKENS - 1u) % 16u;
+const float MASKED = -3.0e38; // no score is that low
+
+// ---- shared memory ---------------------------------------------------------------------------
+// Everything in fours. Strides spread rows over the banks, those of halves are even.
+const uint XS = 4u * D16 + 2u, QS = HEAD4 + 2u, PS = KEY_ROWS / 4u + 2u;
+const uint CS = 4u * CONTEXT16 + 2u, MS = UNITS / 4u + 2u;
+const uint AREA_X = 0u;              // x
+const uint AREA_C = AREA_X + 16u * XS; // context, then
+const uint AREA_M = AREA_C;          // what the MLP's units give
+const uint AREA_K = 0u;              // keys, then values
+const uint AREA_Q = MAX(AREA_C + 16u * MAX(CS, MS), AREA_K + KEY_ROWS * QS);
+const uint AREA_P = AREA_Q + 16u * QS; // weights of the keys
+const uint AREA_END = AREA_P + 16u * PS;
+
+const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
+const uint QKV_SHARES = SHARES_OF(3u * HEAD16, 4u), O_SHARES = SHARES_OF(HEAD16, ROW_TILES);
+const uint H_SHARES = SHARES_OF(H_TILES, 6u), M_SHARES = SHARES_OF(M_TILES, 4u);
+const uint OUT_SHARES = SHARES_OF(D16, 2u);
+const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = KEY_ROWS / 4u + 1u, DS = 4u * D16 + 1u;
+const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
+const uint SUMS_ROWS = 16u * MAX(MAX(MAX(O_SHARES * HS, QKV_SHARES * QKVS), SS),
+                                 MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
+shared uvec2 tile_halves[AREA_END];
+shared uvec4 tile_sums[MAX(SUMS_ROWS, ROUND * 32u * ((CELLS + 127u) / 128u))]; // or logits' keys
+shared float squares[PART]; // of the eights of x
+shared float row_weights[16];
+
+uvec4 keys_at(uint i)
+{
+    return tile_sums[i];
+}
+
+void put_keys(uint i, uvec4 four)
+{
+    tile_sums[i] = four;
+}
+
+#define PICK_WARPS
+#include "lib/rounds.glsl"
+
+#define MMA_WEIGHTS
+#define MMA_SUMS4
+#include "lib/matrix.glsl"
+
+// Four columns of a row of the sums.
+vec4 four_of(uint shares, uint stride, uint row, uint four)
+{
+    vec4 v = vec4(0.0);
+    [[unroll]] for (uint s = 0u; s < shares; s++) {
+        v += uintBitsToFloat(tile_sums[(s * 16u + row) * stride + four]);
+    }
+    return v;
+}
+
+// ---- sent[] ----------------------------------------------------------------------------------
+// Of a layer, eight halves a word: keys and values [2][KVH][rows][HEAD8]; context
+// [tiles][16][H * HEAD8]; x in front of the MLP, float32 [tiles][16][2 * ROW8]; its slices' shares
+// [tiles][SLICES][16][ROW8]. Behind all layers the keys of the logits (lib/pick_warps.glsl).
+const uint VALUES_AT = KV_HEADS * KEY_ROWS * HEAD8;
+const uint CONTEXT_AT = 2u * VALUES_AT, BETWEEN_AT = CONTEXT_AT + KEY_ROWS * CONTEXT8;
+const uint SHARES_AT = BETWEEN_AT + ROW_TILES * 2u * PART;
+const uint LAYER_SENT = SHARES_AT + ROW_TILES * SLICES * PART;
+
+uint bit; // of what is sent in this frame
+
+uint sent_at(uint layer)
+{
+    return (stream * a.layers + layer) * LAYER_SENT;
+}
+
+// `load` into w[0..n) until all of it is there.
+#define AWAIT(n, w, load)                                                                         \
+    {                                                                                             \
+        uint spins = patience(), missing;                                                         \
+        do {                                                                                      \
+            missing = 0u;                                                                         \
+            [[unroll]] for (uint p = 0u; p < (n); p++) {                                          \
+                w[p] = (load) ^ bit;                                                              \
+            }                                                                                     \
+            [[unroll]] for (uint p = 0u; p < (n); p++) {                                          \
+                missing |= any_of(w[p]) & MARK_BIT;                                               \
+            }                                                                                     \
+        } while (missing != 0u && ++spins < SYNC_MAX_SPINS);                                      \
+        give_up(missing != 0u);                                                                   \
+    }
+
+// ---- x ---------------------------------------------------------------------------------------
+// Invocation i has the eights i, i + GROUP, .. of a tile's x.
+const uint OWN = (PART + GROUP - 1u) / GROUP;
+vec4 own_x[2u * OWN];
+
+uint own_row(uint j)
+{
+    return (t + GROUP * j) / ROW8;
+}
+
+uint own_eight(uint j)
+{
+    return (t + GROUP * j) % ROW8;
+}
+
+// `row`: the only one that matters, or NONE: all do.
+bool owns(uint j, uint row)
+{
+    return own_row(j) < 16u && (row == NONE || own_row(j) == row);
+}
+
+// x in front of a layer.
+void take_x(uint layer, uint tile, uint row)
+{
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
+        own_x[2u * j] = own_x[2u * j + 1u] = vec4(0.0);
+        if (!owns(j, row)) {
+            continue;
+        }
+        uint eight = own_eight(j);
+        if (layer == 0u) {
+            uint place = tile * 16u + own_row(j);
+            [[unroll]] for (uint i = 0u; i < 2u; i++) {
+                if (place < TOKENS && 2u * eight + i < WIDTH4) {
+                    own_x[2u * j + i] = x4[(stream * MAX_ROWS + place) * WIDTH4 + 2u * eight + i];
+                }
+            }
+        } else {
+            uint at = own_row(j) * ROW8 + eight, from = sent_at(layer - 1u);
+            uvec4 x[2], share[SLICES];
+            AWAIT(2u, x, sent[from + BETWEEN_AT + tile * 2u * PART + 2u * at + p])
+            AWAIT(SLICES, share, sent[from + SHARES_AT + (tile * SLICES + p) * PART + at])
+            own_x[2u * j] = uintBitsToFloat(x[0]);
+            own_x[2u * j + 1u] = uintBitsToFloat(x[1]);
+            [[unroll]] for (uint p = 0u; p < SLICES; p++) {
+                own_x[2u * j] += loaded(share[p].xy);
+                own_x[2u * j + 1u] += loaded(share[p].zw);
+            }
+        }
+    }
+}
+
+// For the products (barrier behind it is the caller's). RMSNorm's scale comes to their sums.
+void lay_x()
+{
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
+        uint row = own_row(j), eight = own_eight(j);
+        if (row < 16u) {
+            vec4 left = own_x[2u * j], right = own_x[2u * j + 1u];
+            tile_halves[AREA_X + row * XS + 2u * eight] = half4(left);
+            tile_halves[AREA_X + row * XS + 2u * eight + 1u] = half4(right);
+            squares[row * ROW8 + eight] = dot(left, left) + dot(right, right);
+        }
+    }
+}
+
+float row_scale(uint row)
+{
+    float sum[2] = float[2](0.0, 0.0);
+    [[unroll]] for (uint i = 0u; i < ROW8; i++) {
+        sum[i % 2u] += squares[row * ROW8 + i];
+    }
+    return inversesqrt((sum[0] + sum[1]) / float(WIDTH) + RMS_EPS);
+}
+
+// ---- attention -------------------------------------------------------------------------------
+
+const uint QKV_OWN = (3u * 16u * HEAD4 + GROUP - 1u) / GROUP;      // fours of an invocation
+const uint KEYS_OWN = (KEY_ROWS * HEAD8 + GROUP - 1u) / GROUP;     // eights
+const uint CONTEXT_OWN = (16u * CONTEXT8 + GROUP - 1u) / GROUP;
+const uint K_EACH = (ROW_TILES + WARPS - 1u) / WARPS;
+const uint V_EACH = (ROW_TILES + O_SHARES - 1u) / O_SHARES;
+
+// Scores of a tile's rows to weights, a row by half a subgroup.
+void weigh(uint tile)
+{
+    const uint each = (KEY_ROWS / 4u + 15u) / 16u;
+    uint row = 2u * warp + lane / 16u, seen = tile * 16u + row; // the last key that it sees
+    bool real = row < 16u && tile * 16u + row < TOKENS; // others weigh nothing
+    vec4 s[each];
+    float top = MASKED, sum = 0.0;
+    [[unroll]] for (uint j = 0u; j < each; j++) {
+        uint four = lane % 16u + 16u * j;
+        s[j] = uintBitsToFloat(tile_sums[min(row, 15u) * SS + min(four, SS - 1u)]);
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            s[j][i] = 4u * four + i <= seen ? s[j][i] : MASKED;
+            top = max(top, s[j][i]);
+        }
+    }
+    top = half_max(top);
+    [[unroll]] for (uint j = 0u; j < each; j++) {
+        uint four = lane % 16u + 16u * j;
+        vec4 w = vec4(0.0);
+        if (real) {
+            w = exp(s[j] - vec4(top));
+            sum += dot(w, vec4(1.0));
+        }
+        if (row < 16u && four < KEY_ROWS / 4u) {
+            tile_halves[AREA_P + row * PS + four] = stored(w);
+        }
+    }
+    sum = half_add(sum);
+    if (row < 16u && lane % 16u == 0u) {
+        row_weights[row] = real ? sum : 1.0;
+    }
+}
+
+// softmax(q k) v over the rows up to these ones, q in shared memory.
+void attend(uint layer, uint tile, uint head)
+{
+    uint n = (tile + 1u) * 16u * HEAD8;
+    uint from = sent_at(layer) + head / (HEADS / KV_HEADS) * KEY_ROWS * HEAD8;
+    uvec4 own[2u * KEYS_OWN]; // keys, then values
+    AWAIT(2u * KEYS_OWN, own, sent[from + p / KEYS_OWN * VALUES_AT +
+                                   min(t + GROUP * (p % KEYS_OWN), n - 1u)])
+    [[unroll]] for (uint j = 0u; j < KEYS_OWN; j++) {
+        uint i = t + GROUP * j, to = AREA_K + i / HEAD8 * QS + 2u * (i % HEAD8);
+        if (i < n) {
+            tile_halves[to] = own[j].xy;
+            tile_halves[to + 1u] = own[j].zw;
+        }
+    }
+    barrier();
+    mma_b q[HEAD16]; // keys are the rows of this product: q stays
+    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+        q[d] = mma_columns(AREA_Q + 4u * d, QS);
+    }
+    [[unroll]] for (uint j = 0u; j < K_EACH; j++) {
+        uint i = warp + WARPS * j;
+        if (i <= tile) {
+            mma_sum sum = mma_zero();
+            [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+                sum = mma_add(mma_rows(AREA_K + i * 16u * QS + 4u * d, QS), q[d], sum);
+            }
+            mma_put_columns(sum, i * 4u, SS);
+        }
+    }
+    barrier();
+    [[unroll]] for (uint j = 0u; j < KEYS_OWN; j++) {
+        uint i = t + GROUP * j, to = AREA_K + i / HEAD8 * QS + 2u * (i % HEAD8);
+        if (i < n) {
+            tile_halves[to] = own[KEYS_OWN + j].xy;
+            tile_halves[to + 1u] = own[KEYS_OWN + j].zw;
+        }
+    }
+    weigh(tile);
+    barrier();
+    uint share = warp / HEAD16, col = warp % HEAD16;
+    if (share < O_SHARES) {
+        mma_sum sum = mma_zero();
+        [[unroll]] for (uint j = 0u; j < V_EACH; j++) {
+            uint i = share + O_SHARES * j;
+            if (i <= tile) {
+                sum = mma_add(mma_rows(AREA_P + 4u * i, PS),
+                              mma_matrix(AREA_K + i * 16u * QS + 4u * col, QS), sum);
+            }
+        }
+        mma_put(sum, share * 16u * HS + col * 4u, HS);
+    }
+    barrier();
+    for (uint i = t; i < 16u * HEAD4; i += GROUP) {
+        uint row = i / HEAD4, four = i % HEAD4;
+        vec4 o = four_of(O_SHARES, HS, row, four) / row_weights[row];
+        uint to = 2u * (sent_at(layer) + CONTEXT_AT + (tile * 16u + row) * CONTEXT8);
+        sent_fours[to + head * HEAD4 + four] = half4(o) & ~MARK_BIT | bit;
+    }
+}
+
+void attention(uint layer, uint tile, uint head)
+{
+    const float scale = inversesqrt(float(HEAD_DIM));
+    uint kv = head / (HEADS / KV_HEADS);
+    uint w0 = a.at_qkv + layer * a.layer_stride, q0 = head * HEAD16;
+    uint k0 = (Q_COLUMNS + kv * HEAD_DIM) / 16u - HEAD16, v0 = k0 + KV_COLUMNS / 16u - HEAD16;
+    mma_w w[TILES(3u * HEAD16, QKV_SHARES, D16)];
+    FETCH(w, 3u * HEAD16, QKV_SHARES, D16,
+          w0 + (k * QKV16 + (col < HEAD16 ? q0 : col < 2u * HEAD16 ? k0 : v0) + col) * 32u)
+    vec4 turned[QKV_OWN];
+    [[unroll]] for (uint j = 0u; j < QKV_OWN; j++) {
+        uint i = t + GROUP * j, place = tile * 16u + i / HEAD4 % 16u;
+        turned[j] = rope4[min(place, TOKENS - 1u) * HEAD4 + i % HEAD4];
+    }
+    take_x(layer, tile, NONE);
+    lay_x();
+    barrier();
+    MULTIPLY(w, 3u * HEAD16, QKV_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * QKVS + col * 4u, QKVS))
+    barrier();
+    [[unroll]] for (uint j = 0u; j < QKV_OWN; j++) {
+        uint i = t + GROUP * j, part = i / (16u * HEAD4), row = i / HEAD4 % 16u, four = i % HEAD4;
+        if (part > 2u) {
+            continue;
+        }
+        vec4 v = four_of(QKV_SHARES, QKVS, row, part * HEAD4 + four) * row_scale(row);
+        vec4 r = part < 2u ? turned[j] : vec4(1.0, 0.0, 1.0, 0.0);
+        v = vec4(v.x * r.x - v.y * r.y, v.y * r.x + v.x * r.y, v.z * r.z - v.w * r.w,
+                 v.w * r.z + v.z * r.w);
+        uvec2 h = half4(part == 0u ? v * scale : v);
+        uint place = tile * 16u + row;
+        if (part == 0u) {
+            tile_halves[AREA_Q + row * QS + four] = h;
+        } else if (head % (HEADS / KV_HEADS) == 0u) { // one of a group
+            uint at = sent_at(layer) + (part - 1u) * VALUES_AT;
+            sent_fours[2u * (at + (kv * KEY_ROWS + place) * HEAD8) + four] = h & ~MARK_BIT | bit;
+            uint to = layer * a.cache_stride +
+                      ((stream * KV_HEADS + kv) * CAPACITY + place) * HEAD4;
+            if (place < TOKENS && part == 1u) {
+                k_cache[to + four] = h;
+            } else if (place < TOKENS) {
+                v_cache[to + four] = h;
+            }
+        }
+    }
+    barrier(); // what it waits for is its own, too
+    if (layer + 1u < a.layers || tile == LAST_TILE) {
+        attend(layer, tile, head);
+    }
+}
+
+// ---- output projection and MLP ---------------------------------------------------------------
+
+void mlp(uint layer, uint tile, uint slice, uint row)
+{
+    mma_w w_out[TILES(D16, OUT_SHARES, CONTEXT16)];
+    uint w0 = a.at_attn_out + layer * a.layer_stride;
+    FETCH(w_out, D16, OUT_SHARES, CONTEXT16, w0 + (k * D16 + col) * 32u)
+    mma_w w_in[TILES(M_TILES, M_SHARES, D16)];
+    w0 = a.at_mlp_in + layer * a.layer_stride;
+    FETCH(w_in, M_TILES, M_SHARES, D16,
+          w0 + (k * MLP16 + min(slice * M_TILES + col, MLP16 - 1u)) * 32u)
+    mma_w w_down[TILES(D16, 1u, UNITS / 16u)];
+    w0 = a.at_mlp_out + layer * a.layer_stride;
+    FETCH(w_down, D16, 1u, UNITS / 16u,
+          w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
+    take_x(layer, tile, row);
+    uint from = sent_at(layer) + CONTEXT_AT + tile * 16u * CONTEXT8;
+    uvec4 context[CONTEXT_OWN];
+    AWAIT(CONTEXT_OWN, context, sent[from + min(t + GROUP * p, 16u * CONTEXT8 - 1u)])
+    [[unroll]] for (uint j = 0u; j < CONTEXT_OWN; j++) {
+        uint i = t + GROUP * j, to = AREA_C + i / CONTEXT8 * CS + 2u * (i % CONTEXT8);
+        if (i < 16u * CONTEXT8) {
+            tile_halves[to] = context[j].xy;
+            tile_halves[to + 1u] = context[j].zw;
+        }
+    }
+    barrier();
+    MULTIPLY(w_out, D16, OUT_SHARES, CONTEXT16, AREA_C, CS,
+             mma_put(sum, share * 16u * DS + col * 4u, DS))
+    barrier();
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
+        if (owns(j, row)) {
+            [[unroll]] for (uint i = 0u; i < 2u; i++) {
+                own_x[2u * j + i] += four_of(OUT_SHARES, DS, own_row(j), 2u * own_eight(j) + i);
+            }
+        }
+    }
+    lay_x();
+    barrier();
+    MULTIPLY(w_in, M_TILES, M_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * US + col * 4u, US))
+    [[unroll]] for (uint j = 0u; j < 2u * OWN; j++) { // not urgent, so not before that
+        if (owns(j / 2u, row) && own_row(j / 2u) * SLICES / 16u == slice) { // each some rows
+            uint at = own_row(j / 2u) * (2u * ROW8) + 2u * own_eight(j / 2u) + j % 2u;
+            sent[sent_at(layer) + BETWEEN_AT + tile * 2u * PART + at] =
+                floatBitsToUint(own_x[j]) & ~MARK_BIT | bit;
+        }
+    }
+    barrier();
+    for (uint u = t; u < 16u * (UNITS / 4u); u += GROUP) {
+        uint r = u / (UNITS / 4u), four = u % (UNITS / 4u);
+        float scale = row_scale(r);
+        vec4 left = four_of(M_SHARES, US, r, 2u * four) * scale;
+        vec4 right = four_of(M_SHARES, US, r, 2u * four + 1u) * scale;
+        vec4 gate = vec4(left.xz, right.xz), up = vec4(left.yw, right.yw);
+        vec4 v = gate / (1.0 + exp(-gate)) * up;
+        uvec4 unit = slice * UNITS + 4u * four + uvec4(0u, 1u, 2u, 3u);
+        tile_halves[AREA_M + r * MS + four] = half4(mix(vec4(0.0), v, lessThan(unit, uvec4(MLP))));
+    }
+    barrier();
+    MULTIPLY(w_down, D16, 1u, UNITS / 16u, AREA_M, MS, mma_put(sum, col * 4u, DS))
+    barrier();
+    [[unroll]] for (uint j = 0u; j < OWN; j++) {
+        if (owns(j, row)) {
+            uint at = own_row(j) * ROW8 + own_eight(j);
+            vec4 left = four_of(1u, DS, own_row(j), 2u * own_eight(j));
+            vec4 right = four_of(1u, DS, own_row(j), 2u * own_eight(j) + 1u);
+            sent[sent_at(layer) + SHARES_AT + (tile * SLICES + slice) * PART + at] =
+                uvec4(half4(left), half4(right)) & ~MARK_BIT | bit;
+        }
+    }
+}
+
+// ---- heads -----------------------------------------------------------------------------------
+
+uint keys_of_stream()
+{
+    return 4u * STREAMS * a.layers * LAYER_SENT + stream * KEYS_ROUND;
+}
+
+void heads(uint task)
+{
+    mma_w w[TILES(H_TILES, H_SHARES, D16)];
+    FETCH(w, H_TILES, H_SHARES, D16,
+          a.at_heads + (k * LOGITS16 + min(task * H_TILES + col, LOGITS16 - 1u)) * 32u)
+    take_x(a.layers, LAST_TILE, LAST_ROW);
+    lay_x();
+    barrier();
+    MULTIPLY(w, H_TILES, H_SHARES, D16, AREA_X, XS,
+             mma_put(sum, share * 16u * HCS + col * 4u, HCS))
+    barrier();
+    for (uint u = t; u < HEAD_COLUMNS; u += GROUP) {
+        uint column = task * HEAD_COLUMNS + u;
+        uint to = key_place(column);
+        float value = four_of(H_SHARES, HCS, LAST_ROW, u / 4u)[u % 4u] * row_scale(LAST_ROW);
+        if (to != NONE) {
+            uint key = column < ROUND * VOCAB ? logit_key(value) : floatBitsToUint(value);
+            keys[keys_of_stream() + to] = key & ~MARK_BIT | bit;
+        }
+        if (TRACE != 0u && column < LOGITS) {
+            logits[stream * LOGITS + column] = value;
+        }
+    }
+    if (TRACE != 0u && task == 0u) {
+        [[unroll]] for (uint j = 0u; j < 2u * OWN; j++) {
+            uint four = 2u * own_eight(j / 2u) + j % 2u;
+            if (own_row(j / 2u) == LAST_ROW && four < WIDTH4) {
+                hidden[stream * WIDTH4 + four] = own_x[j] * row_scale(LAST_ROW) * norm[four];
+            }
+        }
+    }
+}
+
+// The round's ids, once all keys are there.
+void choose()
+{
+    begin_rounds();
+    uint decode_picks = picks;
+    picks = 2u * (states[stream].prefills - 1u); // these keys are no others'
+    wg = 0u;                                     // who writes
+    bool ended = select_ids(0u, keys_of_stream());
+    picks = decode_picks;
+    leave(ended, ended || meet_lost() ? 0u : n_fed); // the next frame starts anew
+}
+
+void main()
+{
+    t = gl_LocalInvocationIndex;
+    begin_warp();
+    stream = gl_WorkGroupID.z;
+    wg = gl_WorkGroupID.x;
+    n_wg = gl_NumWorkGroups.x;
+    meet_begin(stream);
+    bit = use_bit(states[stream].prefills - 1u);
+    if (t == 0u) {
+        keys[keys_of_stream() + PRESENT_AT + wg] = bit;
+    }
+    barrier();
+    for (uint layer = a.first_layer; layer < min(a.end_layer, a.layers); layer++) {
+        for (uint task = a.first_task + wg; task < min(a.end_task, TASKS); task += n_wg) {
+            if (task < ATTENTION_TASKS) {
+                attention(layer, task / HEADS, task % HEADS);
+            } else {
+                uint i = task - ATTENTION_TASKS, tile = i / SLICES;
+                bool last = layer + 1u == a.layers;
+                if (!last || tile == LAST_TILE) {
+                    mlp(layer, tile, i % SLICES, last ? LAST_ROW : NONE);
+                }
+            }
+            barrier(); // shared memory is the next piece's
+        }
+    }
+    if (a.end_layer > a.layers) {
+        for (uint task = wg; task < HEAD_TASKS; task += n_wg) {
+            heads(task);
+            barrier();
+        }
+        if (wg == min(HEAD_TASKS, n_wg - 1u)) { // one without heads, if there is one
+            choose();
+        }
+    }
+}
