@@ -7,7 +7,7 @@
 // sixteen bytes: the device says at start who holds what (matrix_layout.comp,
 // src/model/gpu_weights.c). Loading B from columns of a buffer is several times slower (H100: 230
 // cycles a tile, half by half).
-//     mma_rows(at, stride)        A: 16 rows x 16 of depth from tile_halves[at], rows `stride` apart
+//     mma_rows(at, stride)        A: 16 rows x 16 of depth from tile_halves[at], `stride` apart
 //     mma_columns(at, stride)     B: 16 columns, 16 of depth each, likewise (a transposed matrix)
 //     mma_matrix(at, stride)      B: 16 of depth, 16 columns each, likewise
 //     mma_ask(at), mma_asked(w)   B: a tile of weight[], asked for ahead of its use
@@ -23,12 +23,14 @@
 //                                 lib/precision.glsl), in pairs of which `bits` are as in `mark`
 //     mma_halves(sum, scratch)    A: the sum itself, rounded; EMULATED through MMA_SCRATCH eights
 //                                 of tile_halves[scratch] and barriers; only with MMA_TILE
+//     mma_halves(sum, scratch, stride)  the same through 16 rows of four fours; with MMA_HALVES
 //     MMA_AT(sum, i)              what the invocation holds in its place i of 8, which is ...
 //     mma_row_of(lane, i), mma_column_of(lane, i)    ... of this row and column
 // MMA_TILE: halves and sums share one array `tile` of uvec4, in which places and strides of halves
 // count eights, those of sums fours.
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
-// `tile_sums` (MMA_TILE: `tile`) and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE, MMA_OUTPUTS, the buffers.
+// `tile_sums` (MMA_TILE: `tile`) and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE and MMA_OUTPUTS, the
+// buffers.
 #define MMA_SCRATCH 48u
 #ifdef MMA_TILE
 #define MMA_SUMS4
@@ -220,6 +222,20 @@ void mma_put(mma_sum c, uint at, uint stride)
     }
 }
 
+#ifdef MMA_HALVES
+mma_a mma_halves(mma_sum c, uint scratch, uint stride)
+{
+    barrier(); // an earlier one may still be read
+    for (uint j = 0u; j < 8u; j += 2u) {
+        uint row = mma_row_of(mma_lane(), j), column = mma_column_of(mma_lane(), j);
+        tile_halves[scratch + row * stride + column / 4u][column % 4u / 2u] =
+            packHalf2x16(vec2(c.v[j], c.v[j + 1u]));
+    }
+    barrier();
+    return mma_rows(scratch, stride);
+}
+#endif
+
 #ifdef MMA_TILE
 mma_a mma_halves(mma_sum c, uint scratch)
 {
@@ -363,6 +379,13 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
 {
     return coopMatMulAddNV(a, b, c);
 }
+
+#ifdef MMA_HALVES
+mma_a mma_halves(mma_sum c, uint scratch, uint stride)
+{
+    return mma_a(c);
+}
+#endif
 
 #ifdef MMA_TILE
 mma_a mma_halves(mma_sum c, uint scratch)

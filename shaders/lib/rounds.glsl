@@ -1,6 +1,6 @@
 // What the kernels share that run rounds of a frame (decode.comp, decode_matrix.comp, and
-// prefill.comp, the first): the state they start from and leave, and the selection. The includer has
-// the buffers named here and a push block `a` with the fields of decode_args.
+// prefill.comp, the first): the state they start from and leave, and the selection. The includer
+// has the buffers named here and a push block `a` with the fields of decode_args.
 #ifdef PICK_WARPS
 #define MEET_WORDS
 #include "lib/meet.glsl"

@@ -61,6 +61,27 @@ float half_max(float v)
     return top;
 }
 
+// Of four neighbours.
+float quad_add(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float sum = 0.0;
+    for (uint i = 0u; i < 4u; i++) {
+        sum += uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 4u * 4u + i]);
+    }
+    return sum;
+}
+
+float quad_max(float v)
+{
+    warp_share(floatBitsToUint(v));
+    float top = v;
+    for (uint i = 0u; i < 4u; i++) {
+        top = max(top, uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 4u * 4u + i]));
+    }
+    return top;
+}
+
 uint warp_max(uint v)
 {
     warp_share(v);
@@ -118,6 +139,18 @@ float half_max(float v)
         v = max(v, subgroupShuffleXor(v, i));
     }
     return v;
+}
+
+float quad_add(float v)
+{
+    v += subgroupShuffleXor(v, 1u);
+    return v + subgroupShuffleXor(v, 2u);
+}
+
+float quad_max(float v)
+{
+    v = max(v, subgroupShuffleXor(v, 1u));
+    return max(v, subgroupShuffleXor(v, 2u));
 }
 
 uint warp_max(uint v)

@@ -1,5 +1,5 @@
-// Words by which workgroups hand data to each other inside of a kernel: each tells by its lowest bits
-// in which turn it was written, so who waits for it asks for the word itself, again and again.
+// Words by which workgroups hand data to each other inside of a kernel: each tells by its lowest
+// bits in which turn it was written, so who waits for it asks for the word itself, again and again.
 // Nobody counts arrivals, nobody fences (a quarter of the time of lib/meet.glsl), and a vector may
 // come in parts. What is not handed over so is seen by others behind hand_over_rest().
 //
@@ -8,7 +8,7 @@
 // turn_mark(), 1 to 3; such words are zeros when the kernel starts and when it ends.
 //     floats and keys     have them as their lowest bits
 //     pairs of halves     as the lowest bit of each half: both_halves() of a bit, halves_mark()
-// `v & ~MARK_.. | mark` is such a word, `v ^ mark` the value, if its MARK_.. bits are 0: it is here.
+// `v & ~MARK_.. | mark` is such a word, `v ^ mark` the value, and here if its MARK_.. bits are 0.
 // The buffers are coherent and volatile. The includer has lib/meet.glsl and begins with its
 // meet_begin(): who has waited in vain (meet_lost()) waits no more.
 //     uint spins = patience(), missing;

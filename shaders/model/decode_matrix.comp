@@ -636,7 +636,8 @@ void put_together(uint row0)
                     words[p] = softmax[from] ^ mark;
                 }
                 [[unroll]] for (uint p = 0u; p < batch; p++) {
-                    missing |= any_of(part[p]) & MARK_HALVES | (words[p].x | words[p].y) & MARK_BITS;
+                    missing |= any_of(part[p]) & MARK_HALVES;
+                    missing |= (words[p].x | words[p].y) & MARK_BITS;
                 }
             } while (missing != 0u && ++spins < SYNC_MAX_SPINS);
             give_up(missing != 0u);
@@ -889,7 +890,7 @@ void main()
     uint first_round = max(a.first_round, 1u);
     for (uint round = first_round, layer = 0u; goes_on; ) {
         bool works = attention_me < HEADS * pieces;
-        // With three layers, x behind the first but two tells who worked that these keys are written.
+        // With three layers, x behind the last but one tells who worked that these keys are there.
         if (works && (!worked || layer == 0u && a.layers < 3u && round > first_round)) {
             wait_for_round();
         }

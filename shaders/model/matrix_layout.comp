@@ -10,8 +10,10 @@
 
 layout(local_size_x = 32) in;
 
-layout(std430, set = 0, binding = 0) readonly buffer tile_block { uvec2 tile[]; }; // [column][depth]
-layout(std430, set = 0, binding = 1) writeonly buffer out_block { uint held[]; };  // [2][32][8], number
+// [column][depth]
+layout(std430, set = 0, binding = 0) readonly buffer tile_block { uvec2 tile[]; };
+// [2][32][8], number
+layout(std430, set = 0, binding = 1) writeonly buffer out_block { uint held[]; };
 
 void main()
 {

@@ -1,7 +1,7 @@
-// The prefill of context `canvas` in one kernel, for matrix units: the rows are the vision tokens,
-// the keys those rows. Its pieces of work, in their order:
-//     a layer     attention of 16 rows and a head: RMSNorm, q, k, v, RoPE; keys and values so far,
-//                 softmax(q k) v
+// The prefill in one kernel, for matrix units: ids that are pending (context `frames`), then the
+// vision tokens. Its pieces of work, in their order:
+//     a layer     attention of 16 rows and a head: RMSNorm, q, k, v, RoPE; softmax(q k) v
+//                 over the keys of earlier frames and the rows so far
 //                 the rest of 16 rows with a slice of the MLP's units: x += W_o context (everybody
 //                 the whole of it), RMSNorm, silu(gate) * up, down: a share of x
 //     then        the heads for a few columns
@@ -10,8 +10,8 @@
 // not yet done never waits for a later one: any number of them that run at the same time comes
 // through, with the same bits. One a piece is quick, and each then keeps to its rows.
 //
-// What a piece needs of others comes through sent[], in words that tell their turn (lib/words.glsl):
-// of each layer a place of its own, one use a frame. Weights are asked for before that.
+// What a piece needs of others comes through sent[], in words that tell their turn
+// (lib/words.glsl): of each layer a place of its own, one use a frame. Weights are asked for before.
 // Workgroups: any number, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -35,8 +35,10 @@ layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[];
 layout(std430, set = 0, binding = 1) buffer x4_block { vec4 x4[]; }; // [streams][rows][D4]
 layout(std430, set = 0, binding = 1) buffer x_block { float x[]; };
 // [layers][streams][KVH][CAPACITY][HEAD4]
-layout(std430, set = 0, binding = 2) writeonly buffer k_block { uvec2 k_cache[]; };
-layout(std430, set = 0, binding = 3) writeonly buffer v_block { uvec2 v_cache[]; };
+layout(std430, set = 0, binding = 2) coherent buffer k_block { uvec2 k_cache[]; };
+layout(std430, set = 0, binding = 3) coherent buffer v_block { uvec2 v_cache[]; };
+layout(std430, set = 0, binding = 2) coherent buffer k8_block { uvec4 k_eights[]; };
+layout(std430, set = 0, binding = 3) coherent buffer v8_block { uvec4 v_eights[]; };
 layout(std430, set = 0, binding = 4) coherent volatile buffer sent_block { uvec4 sent[]; };
 layout(std430, set = 0, binding = 4) coherent volatile buffer sent2_block { uvec2 sent_fours[]; };
 layout(std430, set = 0, binding = 4) coherent volatile buffer keys4_block { uvec4 keys4[]; };
@@ -58,7 +60,7 @@ layout(std430, set = 0, binding = 15) readonly buffer forced_block { uint forced
 #include "lib/warp.glsl"
 #include "lib/products.glsl"
 
-const uint ROW_TILES = (TOKENS + 15u) / 16u, KEY_ROWS = 16u * ROW_TILES;
+const uint ROW_TILES = (MAX_ROWS + 15u) / 16u, KEY_ROWS = 16u * ROW_TILES;
 const uint SLICES = (MLP + UNITS - 1u) / UNITS;
 const uint D16 = (WIDTH + 15u) / 16u; // tiles
 const uint ROW8 = 2u * D16, PART = 16u * ROW8; // eights of a row of x, of a tile
@@ -71,8 +73,12 @@ const uint DOWN16 = (MLP + 15u) / 16u;     // depth of down
 const uint LOGITS = ROUND * VOCAB + ROUND, LOGITS16 = (LOGITS + 15u) / 16u;
 const uint ATTENTION_TASKS = ROW_TILES * HEADS, TASKS = ROW_TILES * (HEADS + SLICES);
 const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
-const uint LAST_TILE = ROW_TILES - 1u, LAST_ROW = (TOKENS - 1u) % 16u;
 const float MASKED = -3.0e38; // no score is that low
+const float FLOOR = 0.5 * MASKED;
+// Context `frames`: ids may be pending in front of the tokens, and keys of earlier frames are there.
+const bool PAST = MAX_ROWS > TOKENS;
+// Of the last layer one tile's rows are enough, if it is the same tile in every frame.
+const bool ONE_LAST = (MAX_ROWS - 1u) / 16u == (TOKENS - 1u) / 16u;
 
 // ---- shared memory ---------------------------------------------------------------------------
 // Everything in fours. Strides spread rows over the banks, those of halves are even.
@@ -82,9 +88,12 @@ const uint AREA_X = 0u;              // x
 const uint AREA_C = AREA_X + 16u * XS; // context, then
 const uint AREA_M = AREA_C;          // what the MLP's units give
 const uint AREA_K = 0u;              // keys, then values
-const uint AREA_Q = MAX(AREA_C + 16u * MAX(CS, MS), AREA_K + KEY_ROWS * QS);
+// PAST: a tile of keys and values a subgroup, side by side
+const uint KVS = 2u * HEAD4 + 2u, STAGE = 16u * KVS;
+const uint KEYS_END = AREA_K + (PAST ? WARPS * STAGE : KEY_ROWS * QS);
+const uint AREA_Q = MAX(AREA_C + 16u * MAX(CS, MS), KEYS_END);
 const uint AREA_P = AREA_Q + 16u * QS; // weights of the keys
-const uint AREA_END = AREA_P + 16u * PS;
+const uint AREA_END = AREA_P + (PAST ? 0u : 16u * PS);
 
 const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
 const uint QKV_SHARES = SHARES_OF(3u * HEAD16, 4u), O_SHARES = SHARES_OF(HEAD16, ROW_TILES);
@@ -92,11 +101,14 @@ const uint H_SHARES = SHARES_OF(H_TILES, 6u), M_SHARES = SHARES_OF(M_TILES, 4u);
 const uint OUT_SHARES = SHARES_OF(D16, 2u);
 const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = KEY_ROWS / 4u + 1u, DS = 4u * D16 + 1u;
 const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
-const uint SUMS_ROWS = 16u * MAX(MAX(MAX(O_SHARES * HS, QKV_SHARES * QKVS), SS),
+const uint HALF_WARPS = (WARPS + 1u) / 2u; // PAST: whose sums lie there at once
+const uint SUMS_ROWS = 16u * MAX(MAX(MAX(O_SHARES * HS, QKV_SHARES * QKVS),
+                                     PAST ? HALF_WARPS * HS : SS),
                                  MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
 shared uvec2 tile_halves[AREA_END];
 shared uvec4 tile_sums[MAX(SUMS_ROWS, ROUND * 32u * ((CELLS + 127u) / 128u))]; // or logits' keys
-shared float squares[PART]; // of the eights of x
+// of the eights of x; PAST: largest score and sum of weights of each subgroup's rows
+shared float squares[MAX(PART, PAST ? 32u * WARPS : 0u)];
 shared float row_weights[16];
 
 uvec4 keys_at(uint i)
@@ -114,6 +126,7 @@ void put_keys(uint i, uvec4 four)
 
 #define MMA_WEIGHTS
 #define MMA_SUMS4
+#define MMA_HALVES
 #include "lib/matrix.glsl"
 
 // Four columns of a row of the sums.
@@ -136,6 +149,15 @@ const uint SHARES_AT = BETWEEN_AT + ROW_TILES * 2u * PART;
 const uint LAYER_SENT = SHARES_AT + ROW_TILES * SLICES * PART;
 
 uint bit; // of what is sent in this frame
+uint rows, first_place, rope_first; // see struct decode_state
+uint last_tile, last_row;           // of the last row
+
+// Must a tile go through attention and MLP of a layer? The same in every frame: words that one
+// frame leaves out would look like the next but one's.
+bool is_needed(uint layer, uint tile)
+{
+    return layer + 1u < a.layers || !ONE_LAST || tile == last_tile;
+}
 
 uint sent_at(uint layer)
 {
@@ -191,7 +213,7 @@ void take_x(uint layer, uint tile, uint row)
         if (layer == 0u) {
             uint place = tile * 16u + own_row(j);
             [[unroll]] for (uint i = 0u; i < 2u; i++) {
-                if (place < TOKENS && 2u * eight + i < WIDTH4) {
+                if (place < rows && 2u * eight + i < WIDTH4) {
                     own_x[2u * j + i] = x4[(stream * MAX_ROWS + place) * WIDTH4 + 2u * eight + i];
                 }
             }
@@ -246,7 +268,7 @@ void weigh(uint tile)
 {
     const uint each = (KEY_ROWS / 4u + 15u) / 16u;
     uint row = 2u * warp + lane / 16u, seen = tile * 16u + row; // the last key that it sees
-    bool real = row < 16u && tile * 16u + row < TOKENS; // others weigh nothing
+    bool real = row < 16u && tile * 16u + row < rows; // others weigh nothing
     vec4 s[each];
     float top = MASKED, sum = 0.0;
     [[unroll]] for (uint j = 0u; j < each; j++) {
@@ -336,6 +358,165 @@ void attend(uint layer, uint tile, uint head)
     }
 }
 
+// ---- attention with a past -------------------------------------------------------------------
+// Subgroups share the keys, a tile of 16 at a time: scores become weights where the product leaves
+// them, and each has its own sums (online softmax) until the end. Tiles of the cache are asked for
+// two ahead; those of this frame's rows come last, with the wait for their words.
+
+const uint TILE_OWN = (16u * HEAD8 + 31u) / 32u; // eights of a tile, of an invocation
+
+mma_a past_q[HEAD16];
+float past_sums[HEAD16 * 8u], past_top[2], past_weights[2]; // of an invocation's two rows
+
+uvec4 now[2u * TILE_OWN], next[2u * TILE_OWN]; // a tile's keys, then values
+
+// Tile `i` of the `n` from tile0 on into w; the last one, if there is none.
+#define FETCH_TILE(w, i)                                                                          \
+    {                                                                                             \
+        uint place = (tile0 + min(i, max(n, 1u) - 1u)) * 16u % CAPACITY;                          \
+        [[unroll]] for (uint j = 0u; j < TILE_OWN; j++) {                                         \
+            uint at = cache8 + place * HEAD8 + min(lane + 32u * j, 16u * HEAD8 - 1u);             \
+            w[j] = k_eights[at];                                                                  \
+            w[TILE_OWN + j] = v_eights[at];                                                       \
+        }                                                                                         \
+    }
+
+void stage_now()
+{
+    warp_fence(); // what was here has been read
+    [[unroll]] for (uint j = 0u; j < TILE_OWN; j++) {
+        uint e = lane + 32u * j, to = AREA_K + warp * STAGE + e / HEAD8 * KVS + 2u * (e % HEAD8);
+        if (16u * HEAD8 % 32u == 0u || e < 16u * HEAD8) {
+            tile_halves[to] = now[j].xy;
+            tile_halves[to + 1u] = now[j].zw;
+            tile_halves[to + HEAD4] = now[TILE_OWN + j].xy;
+            tile_halves[to + HEAD4 + 1u] = now[TILE_OWN + j].zw;
+        }
+    }
+    warp_fence();
+}
+
+// The tile just staged, of which rows see the keys from `from` to in front of `end`, and up to
+// their own number if `causal`.
+void absorb(bool masked, uint from, uint end, bool causal)
+{
+    uint at = AREA_K + warp * STAGE;
+    mma_sum s = mma_zero();
+    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+        s = mma_add(past_q[d], mma_columns(at + 4u * d, KVS), s);
+    }
+    if (masked) {
+        [[unroll]] for (uint i = 0u; i < 8u; i++) {
+            uint key = mma_column_of(lane, i), behind = causal ? mma_row_of(lane, i) + 1u : end;
+            MMA_AT(s, i) = key >= from && key < min(behind, end) ? MMA_AT(s, i) : MASKED;
+        }
+    }
+    float shrink[2];
+    [[unroll]] for (uint i = 0u; i < 2u; i++) {
+        float before = past_top[i], peak = max(MMA_AT(s, 4u * i), MMA_AT(s, 4u * i + 1u));
+        peak = max(peak, max(MMA_AT(s, 4u * i + 2u), MMA_AT(s, 4u * i + 3u)));
+        past_top[i] = max(before, quad_max(peak));
+        shrink[i] = exp(before - past_top[i]);
+        past_weights[i] *= shrink[i];
+    }
+    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+        MMA_AT(s, i) = exp(MMA_AT(s, i) - past_top[i / 4u]);
+        past_weights[i / 4u] += MMA_AT(s, i);
+    }
+    mma_a w = mma_halves(s, at, KVS);
+    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+        mma_sum sum = mma_add(w, mma_matrix(at + HEAD4 + 4u * d, KVS), mma_zero());
+        [[unroll]] for (uint i = 0u; i < 8u; i++) {
+            past_sums[8u * d + i] = past_sums[8u * d + i] * shrink[i / 4u] + MMA_AT(sum, i);
+        }
+    }
+}
+
+// What the subgroups have, together: half of them at a time.
+void send_context(uint layer, uint tile, uint head)
+{
+    [[unroll]] for (uint i = 0u; i < 2u; i++) {
+        float weights = quad_add(past_weights[i]);
+        if (lane % 4u == 0u) {
+            uint at = 2u * (warp * 16u + mma_row_of(lane, 4u * i));
+            squares[at] = past_top[i];
+            squares[at + 1u] = weights;
+        }
+    }
+    uint row = t / HEAD4, four = t % HEAD4;
+    vec4 o = vec4(0.0);
+    float top = FLOOR, weights = 0.0;
+    [[unroll]] for (uint part = 0u; part < 2u; part++) {
+        if (warp / HALF_WARPS == part) {
+            [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+                mma_sum sum = mma_zero();
+                [[unroll]] for (uint i = 0u; i < 8u; i++) {
+                    MMA_AT(sum, i) = past_sums[8u * d + i];
+                }
+                mma_put(sum, warp % HALF_WARPS * 16u * HS + 4u * d, HS);
+            }
+        }
+        barrier();
+        if (part == 0u) {
+            [[unroll]] for (uint w = 0u; w < WARPS; w++) {
+                top = max(top, squares[2u * (w * 16u + row % 16u)]);
+            }
+        }
+        [[unroll]] for (uint w = 0u; w < HALF_WARPS; w++) {
+            uint at = 2u * ((part * HALF_WARPS + w) * 16u + row % 16u);
+            if (part * HALF_WARPS + w < WARPS) {
+                float weight = exp(squares[at] - top);
+                weights += weight * squares[at + 1u];
+                o += weight * uintBitsToFloat(tile_sums[(w * 16u + row % 16u) * HS + four]);
+            }
+        }
+        barrier();
+    }
+    if (row < 16u) {
+        uint to = 2u * (sent_at(layer) + CONTEXT_AT + (tile * 16u + row) * CONTEXT8);
+        sent_fours[to + head * HEAD4 + four] = half4(o / weights) & ~MARK_BIT | bit;
+    }
+}
+
+void attend_past(uint layer, uint tile, uint head)
+{
+    uint kv = head / (HEADS / KV_HEADS);
+    uint cache8 = layer * (a.cache_stride / 2u) + (stream * KV_HEADS + kv) * CAPACITY * HEAD8;
+    uint tile0 = first / 16u;
+    uint n = min((first_place + 15u) / 16u - tile0, CAPACITY / 16u), end = tile + 1u;
+    FETCH_TILE(now, warp)
+    FETCH_TILE(next, warp + WARPS)
+    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+        past_q[d] = mma_rows(AREA_Q + 4u * d, QS);
+    }
+    [[unroll]] for (uint i = 0u; i < HEAD16 * 8u; i++) {
+        past_sums[i] = 0.0;
+    }
+    [[unroll]] for (uint i = 0u; i < 2u; i++) {
+        past_top[i] = FLOOR;
+        past_weights[i] = 0.0;
+    }
+    // All subgroups as often: those without a tile see none of the keys that they have fetched.
+    for (uint i0 = 0u; i0 < n; i0 += WARPS) {
+        uint i = i0 + warp, token = (tile0 + i) * 16u;
+        stage_now();
+        [[unroll]] for (uint j = 0u; j < 2u * TILE_OWN; j++) {
+            now[j] = next[j];
+        }
+        FETCH_TILE(next, i + 2u * WARPS)
+        absorb(i0 == 0u || i0 + WARPS >= n, max(first, token) - token,
+               max(min(first_place, token + 16u), token) - token, false);
+    }
+    for (uint i0 = 0u; i0 < end; i0 += WARPS) {
+        uint i = min(i0 + warp, tile), from = sent_at(layer) + (kv * KEY_ROWS + i * 16u) * HEAD8;
+        AWAIT(2u * TILE_OWN, now, sent[from + p / TILE_OWN * VALUES_AT +
+                                       min(lane + 32u * (p % TILE_OWN), 16u * HEAD8 - 1u)])
+        stage_now();
+        absorb(true, 0u, i0 + warp > tile ? 0u : 16u, i == tile);
+    }
+    send_context(layer, tile, head);
+}
+
 void attention(uint layer, uint tile, uint head)
 {
     const float scale = inversesqrt(float(HEAD_DIM));
@@ -348,7 +529,9 @@ void attention(uint layer, uint tile, uint head)
     vec4 turned[QKV_OWN];
     [[unroll]] for (uint j = 0u; j < QKV_OWN; j++) {
         uint i = t + GROUP * j, place = tile * 16u + i / HEAD4 % 16u;
-        turned[j] = rope4[min(place, TOKENS - 1u) * HEAD4 + i % HEAD4];
+        place = min(place, rows - 1u);
+        place = PAST ? stream * ROPE_STRIDE + (rope_first + place) % ROPE_ROWS : place;
+        turned[j] = rope4[place * HEAD4 + i % HEAD4];
     }
     take_x(layer, tile, NONE);
     lay_x();
@@ -372,18 +555,23 @@ void attention(uint layer, uint tile, uint head)
         } else if (head % (HEADS / KV_HEADS) == 0u) { // one of a group
             uint at = sent_at(layer) + (part - 1u) * VALUES_AT;
             sent_fours[2u * (at + (kv * KEY_ROWS + place) * HEAD8) + four] = h & ~MARK_BIT | bit;
+            uint slot = PAST ? (first_place + place) % CAPACITY : place;
             uint to = layer * a.cache_stride +
-                      ((stream * KV_HEADS + kv) * CAPACITY + place) * HEAD4;
-            if (place < TOKENS && part == 1u) {
+                      ((stream * KV_HEADS + kv) * CAPACITY + slot) * HEAD4;
+            if (place < rows && part == 1u) {
                 k_cache[to + four] = h;
-            } else if (place < TOKENS) {
+            } else if (place < rows) {
                 v_cache[to + four] = h;
             }
         }
     }
     barrier(); // what it waits for is its own, too
-    if (layer + 1u < a.layers || tile == LAST_TILE) {
-        attend(layer, tile, head);
+    if (is_needed(layer, tile)) {
+        if (PAST) {
+            attend_past(layer, tile, head);
+        } else {
+            attend(layer, tile, head);
+        }
     }
 }
 
@@ -472,7 +660,7 @@ void heads(uint task)
     mma_w w[TILES(H_TILES, H_SHARES, D16)];
     FETCH(w, H_TILES, H_SHARES, D16,
           a.at_heads + (k * LOGITS16 + min(task * H_TILES + col, LOGITS16 - 1u)) * 32u)
-    take_x(a.layers, LAST_TILE, LAST_ROW);
+    take_x(a.layers, last_tile, last_row);
     lay_x();
     barrier();
     MULTIPLY(w, H_TILES, H_SHARES, D16, AREA_X, XS,
@@ -481,7 +669,7 @@ void heads(uint task)
     for (uint u = t; u < HEAD_COLUMNS; u += GROUP) {
         uint column = task * HEAD_COLUMNS + u;
         uint to = key_place(column);
-        float value = four_of(H_SHARES, HCS, LAST_ROW, u / 4u)[u % 4u] * row_scale(LAST_ROW);
+        float value = four_of(H_SHARES, HCS, last_row, u / 4u)[u % 4u] * row_scale(last_row);
         if (to != NONE) {
             uint key = column < ROUND * VOCAB ? logit_key(value) : floatBitsToUint(value);
             keys[keys_of_stream() + to] = key & ~MARK_BIT | bit;
@@ -493,8 +681,8 @@ void heads(uint task)
     if (TRACE != 0u && task == 0u) {
         [[unroll]] for (uint j = 0u; j < 2u * OWN; j++) {
             uint four = 2u * own_eight(j / 2u) + j % 2u;
-            if (own_row(j / 2u) == LAST_ROW && four < WIDTH4) {
-                hidden[stream * WIDTH4 + four] = own_x[j] * row_scale(LAST_ROW) * norm[four];
+            if (own_row(j / 2u) == last_row && four < WIDTH4) {
+                hidden[stream * WIDTH4 + four] = own_x[j] * row_scale(last_row) * norm[four];
             }
         }
     }
@@ -509,7 +697,7 @@ void choose()
     wg = 0u;                                     // who writes
     bool ended = select_ids(0u, keys_of_stream());
     picks = decode_picks;
-    leave(ended, ended || meet_lost() ? 0u : n_fed); // the next frame starts anew
+    leave(ended, !PAST && ended || meet_lost() ? 0u : n_fed); // canvas: a frame starts anew
 }
 
 void main()
@@ -521,6 +709,12 @@ void main()
     n_wg = gl_NumWorkGroups.x;
     meet_begin(stream);
     bit = use_bit(states[stream].prefills - 1u);
+    rows = PAST ? clamp(states[stream].rows, 1u, MAX_ROWS) : TOKENS;
+    first_place = PAST ? states[stream].position : 0u;
+    rope_first = PAST ? states[stream].rope_first : 0u;
+    first = PAST ? states[stream].first : 0u;
+    last_tile = (rows - 1u) / 16u;
+    last_row = (rows - 1u) % 16u;
     if (t == 0u) {
         keys[keys_of_stream() + PRESENT_AT + wg] = bit;
     }
@@ -531,9 +725,9 @@ void main()
                 attention(layer, task / HEADS, task % HEADS);
             } else {
                 uint i = task - ATTENTION_TASKS, tile = i / SLICES;
-                bool last = layer + 1u == a.layers;
-                if (!last || tile == LAST_TILE) {
-                    mlp(layer, tile, i % SLICES, last ? LAST_ROW : NONE);
+                if (is_needed(layer, tile)) {
+                    bool all = PAST || layer + 1u < a.layers; // the last row is not always the same
+                    mlp(layer, tile, i % SLICES, all ? NONE : last_row);
                 }
             }
             barrier(); // shared memory is the next piece's

@@ -546,20 +546,23 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
 
 uint32_t gpu_prefill_tasks(const struct gpu_shape *s)
 {
-    return AG_DIV_UP(s->c.tokens, 16u) * (s->c.heads + AG_DIV_UP(s->c.mlp, s->prefill_units));
+    return AG_DIV_UP(s->max_rows, 16u) * (s->c.heads + AG_DIV_UP(s->c.mlp, s->prefill_units));
 }
 
 // As declared in shaders/model/prefill.comp.
 static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
 {
     const struct ag_model_config *c = &s->c;
-    uint32_t tiles = AG_DIV_UP(c->tokens, 16u), keys4 = 4 * tiles, d16 = AG_DIV_UP(c->width, 16u);
+    uint32_t tiles = AG_DIV_UP(s->max_rows, 16u), keys4 = 4 * tiles, d16 = AG_DIV_UP(c->width, 16u);
     uint32_t head16 = c->head_dim / 16, head4 = 4 * head16, units = s->prefill_units;
     uint32_t rest = 16 * (4 * d16 + 2 + AG_MAX(c->heads * head4, units / 4) + 2);
-    uint32_t halves = AG_MAX(rest, 16 * tiles * (head4 + 2)) + 16 * (head4 + 2 + keys4 + 2);
+    bool past = s->max_rows > c->tokens;
+    uint32_t warps = DECODE_MATRIX_GROUP / 32, stages = 16 * warps * (2 * head4 + 2);
+    uint32_t halves = AG_MAX(rest, past ? stages : 16 * tiles * (head4 + 2)) +
+                      16 * (head4 + 2 + (past ? 0 : keys4 + 2));
     uint32_t sums[] = {
         shares_of(head16, tiles) * (head4 + 1), shares_of(3 * head16, 4) * (3 * head4 + 1),
-        keys4 + 1, shares_of(d16, 2) * (4 * d16 + 1),
+        past ? AG_DIV_UP(warps, 2u) * (head4 + 1) : keys4 + 1, shares_of(d16, 2) * (4 * d16 + 1),
         shares_of(units / 8, 4) * (units / 2 + 1),
         shares_of(s->head_columns / 16, 6) * (s->head_columns / 4 + 1),
     }, most = 0;
@@ -567,14 +570,15 @@ static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
         most = AG_MAX(most, sums[i]);
     }
     most = AG_MAX(16 * most, round_keys4(c));
-    return 8 * halves + 16 * most + 4 * 16 * 2 * d16 + 64 + 4 * c->round * c->head_dim +
+    uint32_t squares = AG_MAX(16 * 2 * d16, past ? 32 * warps : 0);
+    return 8 * halves + 16 * most + 4 * squares + 64 + 4 * c->round * c->head_dim +
            4 * (3 * c->round + 16) +
            (s->emulated ? 4 * DECODE_MATRIX_GROUP : 0);
 }
 
 // A workgroup a piece of work, so that each keeps to its rows; fewer units a piece where there are
 // cores for that, but no fewer than measured on an H100 with open-gaze.
-static void choose_prefill(struct gpu_shape *s, bool canvas, const struct ag_gpu_info *info)
+static void choose_prefill(struct gpu_shape *s, const struct ag_gpu_info *info)
 {
     const struct ag_model_config *c = &s->c;
     uint32_t cores = info->software ? UINT32_MAX : info->cores / s->streams;
@@ -585,7 +589,7 @@ static void choose_prefill(struct gpu_shape *s, bool canvas, const struct ag_gpu
         s->prefill_units += 16;
     }
     // shaders/lib/pick_warps.glsl counts up to a workgroup an invocation
-    s->whole_prefill = canvas && s->resident && s->tensor &&
+    s->whole_prefill = s->resident && s->tensor &&
                        gpu_prefill_tasks(s) <= AG_MIN(cores, DECODE_MATRIX_GROUP) &&
                        prefill_shared_bytes(s) <= info->max_shared_bytes;
     if (s->whole_prefill && !info->software) {
@@ -713,7 +717,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     choose_tail(s, info);
     choose_splits(s, canvas, info);
     choose_decode(s, info);
-    choose_prefill(s, canvas, info);
+    choose_prefill(s, info);
     return true;
 }
 
@@ -922,7 +926,7 @@ static uint64_t matrix_bytes(const struct gpu_shape *s, enum gpu_op op)
 static uint64_t prefill_sent_bytes(const struct gpu_shape *s)
 {
     const struct ag_model_config *c = &s->c;
-    uint64_t rows = AG_ALIGN_UP(c->tokens, 16u), width = AG_ALIGN_UP(c->width, 16u);
+    uint64_t rows = AG_ALIGN_UP(s->max_rows, 16u), width = AG_ALIGN_UP(c->width, 16u);
     uint64_t slices = AG_DIV_UP(c->mlp, s->prefill_units);
     return rows * (2 * (2 * c->kv_heads + c->heads) * c->head_dim + (4 + 2 * slices) * width);
 }
