@@ -40,44 +40,23 @@ float warp_max(float v)
     return top;
 }
 
-// Of a half, 16 neighbours.
-float half_add(float v)
+// Of n neighbours, a power of two.
+float near_add(float v, uint n)
 {
     warp_share(floatBitsToUint(v));
     float sum = 0.0;
-    for (uint i = 0u; i < 16u; i++) {
-        sum += uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 16u * 16u + i]);
+    for (uint i = 0u; i < n; i++) {
+        sum += uintBitsToFloat(warp_words[gl_LocalInvocationIndex / n * n + i]);
     }
     return sum;
 }
 
-float half_max(float v)
+float near_max(float v, uint n)
 {
     warp_share(floatBitsToUint(v));
     float top = v;
-    for (uint i = 0u; i < 16u; i++) {
-        top = max(top, uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 16u * 16u + i]));
-    }
-    return top;
-}
-
-// Of four neighbours.
-float quad_add(float v)
-{
-    warp_share(floatBitsToUint(v));
-    float sum = 0.0;
-    for (uint i = 0u; i < 4u; i++) {
-        sum += uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 4u * 4u + i]);
-    }
-    return sum;
-}
-
-float quad_max(float v)
-{
-    warp_share(floatBitsToUint(v));
-    float top = v;
-    for (uint i = 0u; i < 4u; i++) {
-        top = max(top, uintBitsToFloat(warp_words[gl_LocalInvocationIndex / 4u * 4u + i]));
+    for (uint i = 0u; i < n; i++) {
+        top = max(top, uintBitsToFloat(warp_words[gl_LocalInvocationIndex / n * n + i]));
     }
     return top;
 }
@@ -125,32 +104,20 @@ float warp_max(float v)
     return subgroupMax(v);
 }
 
-float half_add(float v)
+float near_add(float v, uint n)
 {
-    [[unroll]] for (uint i = 8u; i > 0u; i /= 2u) {
+    [[unroll]] for (uint i = n / 2u; i > 0u; i /= 2u) {
         v += subgroupShuffleXor(v, i);
     }
     return v;
 }
 
-float half_max(float v)
+float near_max(float v, uint n)
 {
-    [[unroll]] for (uint i = 8u; i > 0u; i /= 2u) {
+    [[unroll]] for (uint i = n / 2u; i > 0u; i /= 2u) {
         v = max(v, subgroupShuffleXor(v, i));
     }
     return v;
-}
-
-float quad_add(float v)
-{
-    v += subgroupShuffleXor(v, 1u);
-    return v + subgroupShuffleXor(v, 2u);
-}
-
-float quad_max(float v)
-{
-    v = max(v, subgroupShuffleXor(v, 1u));
-    return max(v, subgroupShuffleXor(v, 2u));
 }
 
 uint warp_max(uint v)

@@ -279,7 +279,7 @@ void weigh(uint tile)
             top = max(top, s[j][i]);
         }
     }
-    top = half_max(top);
+    top = near_max(top, 16u);
     [[unroll]] for (uint j = 0u; j < each; j++) {
         uint four = lane % 16u + 16u * j;
         vec4 w = vec4(0.0);
@@ -291,7 +291,7 @@ void weigh(uint tile)
             tile_halves[AREA_P + row * PS + four] = stored(w);
         }
     }
-    sum = half_add(sum);
+    sum = near_add(sum, 16u);
     if (row < 16u && lane % 16u == 0u) {
         row_weights[row] = real ? sum : 1.0;
     }
@@ -415,7 +415,7 @@ void absorb(bool masked, uint from, uint end, bool causal)
     [[unroll]] for (uint i = 0u; i < 2u; i++) {
         float before = past_top[i], peak = max(MMA_AT(s, 4u * i), MMA_AT(s, 4u * i + 1u));
         peak = max(peak, max(MMA_AT(s, 4u * i + 2u), MMA_AT(s, 4u * i + 3u)));
-        past_top[i] = max(before, quad_max(peak));
+        past_top[i] = max(before, near_max(peak, 4u));
         shrink[i] = exp(before - past_top[i]);
         past_weights[i] *= shrink[i];
     }
@@ -436,7 +436,7 @@ void absorb(bool masked, uint from, uint end, bool causal)
 void send_context(uint layer, uint tile, uint head)
 {
     [[unroll]] for (uint i = 0u; i < 2u; i++) {
-        float weights = quad_add(past_weights[i]);
+        float weights = near_add(past_weights[i], 4u);
         if (lane % 4u == 0u) {
             uint at = 2u * (warp * 16u + mma_row_of(lane, 4u * i));
             squares[at] = past_top[i];
