@@ -24,7 +24,8 @@ enum ag_precision {
 enum ag_gpu_decode {
     AG_DECODE_AUTO,     // RESIDENT where its workgroups can meet (tested at creation), else SPLIT
     AG_DECODE_SPLIT,    // dispatches a round; those behind the stop are dispatches of zero groups
-    AG_DECODE_RESIDENT, // one kernel for all rounds; a single workgroup a stream where they cannot
+    AG_DECODE_RESIDENT, // one kernel for all rounds; a single workgroup a stream where they cannot;
+                        // with matrix units vision and prefill are one kernel each, too
 };
 
 struct ag_gpu_model;

@@ -80,7 +80,7 @@ struct select_args {           // select.comp
 };
 ABI_SIZE(select_args, 80);
 
-struct decode_args {           // decode.comp, decode_matrix.comp
+struct decode_args {           // decode.comp, decode_matrix.comp, prefill.comp
     U32 first_round, end_round; // the rounds to run, if the frame goes on so long; of round 0, the
                                // prefill, decode_matrix.comp makes the logits and the selection
     U32 rounds;                // from here as in select_args
@@ -100,27 +100,10 @@ struct decode_args {           // decode.comp, decode_matrix.comp
     U32 hidden_stride;         // four floats, likewise
     U32 keys_at;               // words, the keys of two rounds by turns (decode_matrix.comp)
     U32 parts;                 // as in decoder_args, behind the prefill
-};
-ABI_SIZE(decode_args, 100);
-
-struct prefill_args {          // prefill.comp
-    U32 first_layer, end_layer; // to run; behind the last layer come the heads
+    U32 first_layer, end_layer; // prefill.comp: to run; behind the last layer come the heads
     U32 first_task, end_task;  // of each layer
-    U32 layers;
-    U32 first_round;           // 0; from here as in decode_args
-    U32 rounds;
-    U32 budget;
-    U32 threshold_on;
-    F32 threshold;
-    U32 forced, forced_rounds;
-    U32 slide;
-    U32 frame_low, frame_high, record;
-    U32 at_qkv, at_attn_out, at_mlp_in, at_mlp_out;
-    U32 layer_stride;
-    U32 at_heads;
-    U32 cache_stride;
 };
-ABI_SIZE(prefill_args, 92);
+ABI_SIZE(decode_args, 116);
 
 struct meet_args {             // meet.comp
     U32 turns;

@@ -9,6 +9,7 @@
 //     sync_words   coherent volatile uint [streams][SYNC_WORDS], zeros at first
 // or MEET_WORDS: it waits by lib/words.glsl alone.
 #include "interface/decode_state.h"
+#include "lib/fence.glsl"
 
 shared uint meet_failed;
 uint meet_place, meet_target; // of the stream; arrivals that meet_wait() waits for
@@ -32,11 +33,8 @@ bool meet_lost()
 // One more at a counter (SYNC_*) ...
 void meet_arrive(uint counter)
 {
-    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup,
-                   gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
-                   gl_SemanticsAcquireRelease);
+    hand_over_rest();
     if (gl_NumWorkGroups.x > 1u && gl_LocalInvocationIndex == 0u) {
-        memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
         atomicAdd(sync_words[meet_place + counter], 1u);
     }
 }

@@ -1,13 +1,15 @@
 // Words by which workgroups hand data to each other inside of a kernel: each tells by its lowest
 // bits in which turn it was written, so who waits for it asks for the word itself, again and again.
 // Nobody counts arrivals, nobody fences (a quarter of the time of lib/meet.glsl), and a vector may
-// come in parts. What is not handed over so is seen by others behind hand_over_rest().
+// come in parts. What is not handed over so is seen by others behind hand_over_rest()
+// (lib/fence.glsl).
 //
 // Where all words of a place are written in each of its uses, and nobody asks for the next but one,
 // one bit will do: use_bit(). Where some are left out in some turns, two bits number the turn:
 // turn_mark(), 1 to 3; such words are zeros when the kernel starts and when it ends.
 //     floats and keys     have them as their lowest bits
-//     pairs of halves     as the lowest bit of each half: both_halves() of a bit, halves_mark()
+//     pairs of halves     likewise, or, where who writes does not know which two make a word, as the
+//                         lowest bit of each half: both_halves() of a bit, halves_mark()
 // `v & ~MARK_.. | mark` is such a word, `v ^ mark` the value, and here if its MARK_.. bits are 0.
 // The buffers are coherent and volatile. The includer has lib/meet.glsl and begins with its
 // meet_begin(): who has waited in vain (meet_lost()) waits no more.
@@ -51,23 +53,5 @@ void give_up(bool missing)
 {
     if (missing) {
         meet_failed = 1u;
-    }
-}
-
-// All of a workgroup: what one of them has written, the others see.
-void meet_inside()
-{
-    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup,
-                   gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
-                   gl_SemanticsAcquireRelease);
-}
-
-// Likewise; and who sees a word that is handed over behind the workgroup's next barrier sees
-// whatever was written before.
-void hand_over_rest()
-{
-    meet_inside();
-    if (gl_NumWorkGroups.x > 1u && gl_LocalInvocationIndex == 0u) {
-        memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
     }
 }

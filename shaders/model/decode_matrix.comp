@@ -122,15 +122,7 @@ shared uvec2 tile_halves[AREA_END];
 shared uvec4 tile_sums[MAX(SUMS_END, ROUND * 32u * ((CELLS + 127u) / 128u))]; // or the logits' keys
 shared float row_shrink[16], row_weights[16];
 
-uvec4 keys_at(uint i)
-{
-    return tile_sums[i];
-}
-
-void put_keys(uint i, uvec4 four)
-{
-    tile_sums[i] = four;
-}
+#include "lib/sums.glsl"
 
 #define PICK_WARPS
 #include "lib/rounds.glsl"
@@ -140,16 +132,6 @@ void put_keys(uint i, uvec4 four)
 #define MMA_OUTPUTS
 #define MMA_SUMS4
 #include "lib/matrix.glsl"
-
-// Four columns of a row of the sums.
-vec4 four_of(uint shares, uint stride, uint row, uint four)
-{
-    vec4 v = vec4(0.0);
-    [[unroll]] for (uint s = 0u; s < shares; s++) {
-        v += uintBitsToFloat(tile_sums[(s * 16u + row) * stride + four]);
-    }
-    return v;
-}
 
 // ---- x ---------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@
 //                 the rest of 16 rows with a slice of the MLP's units: x += W_o context (everybody
 //                 the whole of it), RMSNorm, silu(gate) * up, down: a share of x
 //     then        the heads for a few columns
-// Of the last layer only the last row counts, but for its keys and values.
+// Of the last layer only the last row counts, but for its keys and values; with context `frames`,
+// where it is not always the same, the rows of its tile.
 // Workgroups work on pieces wg, wg + n, .. of a layer and then of the next one, so the first piece
 // not yet done never waits for a later one: any number of them that run at the same time comes
 // through, with the same bits. One a piece is quick, and each then keeps to its rows.
@@ -29,7 +30,7 @@
 layout(constant_id = SPEC_UNITS) const uint UNITS = 96;
 layout(constant_id = SPEC_HEAD_COLUMNS) const uint HEAD_COLUMNS = 32;
 
-layout(push_constant) uniform push_block { prefill_args a; };
+layout(push_constant) uniform push_block { decode_args a; };
 
 layout(std430, set = 0, binding = 0) buffer state_block { decode_state states[]; };
 layout(std430, set = 0, binding = 1) buffer x4_block { vec4 x4[]; }; // [streams][rows][D4]
@@ -111,15 +112,7 @@ shared uvec4 tile_sums[MAX(SUMS_ROWS, ROUND * 32u * ((CELLS + 127u) / 128u))]; /
 shared float squares[MAX(PART, PAST ? 32u * WARPS : 0u)];
 shared float row_weights[16];
 
-uvec4 keys_at(uint i)
-{
-    return tile_sums[i];
-}
-
-void put_keys(uint i, uvec4 four)
-{
-    tile_sums[i] = four;
-}
+#include "lib/sums.glsl"
 
 #define PICK_WARPS
 #include "lib/rounds.glsl"
@@ -128,16 +121,6 @@ void put_keys(uint i, uvec4 four)
 #define MMA_SUMS4
 #define MMA_HALVES
 #include "lib/matrix.glsl"
-
-// Four columns of a row of the sums.
-vec4 four_of(uint shares, uint stride, uint row, uint four)
-{
-    vec4 v = vec4(0.0);
-    [[unroll]] for (uint s = 0u; s < shares; s++) {
-        v += uintBitsToFloat(tile_sums[(s * 16u + row) * stride + four]);
-    }
-    return v;
-}
 
 // ---- sent[] ----------------------------------------------------------------------------------
 // Of a layer, eight halves a word: keys and values [2][KVH][rows][HEAD8]; context

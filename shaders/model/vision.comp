@@ -20,6 +20,7 @@
 #include "lib/model.glsl"
 #include "interface/model_args.h"
 #include "lib/precision.glsl"
+#include "lib/fence.glsl"
 
 layout(constant_id = SPEC_TILE_RV) const uint ROWS = 1;
 layout(constant_id = SPEC_TILE_KC) const uint P_KC = 4; // depth of patches staged at once, fours
@@ -120,12 +121,7 @@ uint t, warp, stream;
 // What all invocations have written, others see; true for one who is to tell them.
 bool finish()
 {
-    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup,
-                   gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
-                   gl_SemanticsAcquireRelease);
-    if (t == 0u) {
-        memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
-    }
+    hand_over_rest();
     return t == 0u;
 }
 

@@ -667,32 +667,48 @@ static uint32_t layer_stride(const struct ag_gpu_model *m, uint32_t unit)
     return m->shape.c.layers > 1 ? (uint32_t)((region[1].offset - region[0].offset) / unit) : 0;
 }
 
+// What prefill and rounds have in common; first_.. and end_.. are the caller's.
+static struct decode_args round_args(const struct recorder *r)
+{
+    const struct ag_gpu_model *m = r->m;
+    const struct gpu_shape *s = &m->shape;
+    const struct ag_gpu_gaze_job *job = r->job;
+    uint32_t four = s->half ? 8 : 16; // bytes of four values
+    uint32_t unit = s->tensor ? 16 : four;
+    const struct gpu_weights *w = &m->weights;
+    return (struct decode_args){
+        .rounds = r->rounds, .budget = job->budget,
+        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
+        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
+        .max_splits = s->max_splits,
+        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
+        .record = m->records, .layers = s->c.layers,
+        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / unit),
+        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / unit),
+        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / unit),
+        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / unit),
+        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / unit),
+        .cache_stride = (uint32_t)(m->stride[RES_K] / four),
+        .logits_stride = s->trace || s->tensor ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
+        .keys_at = (uint32_t)((s->trace ? s->max_rounds : 1) * m->stride[RES_LOGITS] / 4),
+        .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
+        .parts = s->fused,
+        .layer_stride = layer_stride(m, unit),
+    };
+}
+
 #define SOFTWARE_TASKS 16u
 
 // All layers, the heads and the selection in one kernel.
 static void whole_prefill(const struct recorder *r)
 {
     const struct ag_gpu_model *m = r->m;
-    const struct ag_gpu_gaze_job *job = r->job;
     const struct gpu_shape *s = &m->shape;
-    const struct gpu_weights *w = &m->weights;
     struct ag_binding bindings[GPU_MAX_RESOURCES];
     bind_all(r, GPU_WHOLE_PREFILL, bindings);
-    struct prefill_args args = {
-        .end_layer = s->c.layers + 1, .end_task = UINT32_MAX, .layers = s->c.layers,
-        .rounds = r->rounds, .budget = job->budget,
-        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
-        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
-        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
-        .record = m->records,
-        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / 16),
-        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / 16),
-        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / 16),
-        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / 16),
-        .layer_stride = layer_stride(m, 16),
-        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / 16),
-        .cache_stride = (uint32_t)(m->stride[RES_K] / 8),
-    };
+    struct decode_args args = round_args(r);
+    args.end_layer = s->c.layers + 1;
+    args.end_task = UINT32_MAX;
     uint32_t groups[3], tasks = 1;
     gpu_groups(s, GPU_WHOLE_PREFILL, GPU_PREFILL, 1, groups);
     bool all = !ag_gpu_get_info(m->gpu)->software;
@@ -752,32 +768,10 @@ static void decode(const struct recorder *r)
 {
     const struct ag_gpu_model *m = r->m;
     const struct gpu_shape *s = &m->shape;
-    const struct ag_gpu_gaze_job *job = r->job;
     struct ag_binding bindings[GPU_MAX_RESOURCES];
     const struct gpu_kernel_info *info = &gpu_kernel_info[GPU_DECODE];
     bind_all(r, GPU_DECODE, bindings);
-    uint32_t four = s->half ? 8 : 16; // bytes of four values
-    uint32_t unit = s->tensor ? 16 : four;
-    const struct gpu_weights *w = &m->weights;
-    struct decode_args args = {
-        .rounds = r->rounds, .budget = job->budget,
-        .threshold_on = !isnan(job->threshold), .threshold = job->threshold,
-        .forced = job->forced != NULL, .forced_rounds = s->max_rounds, .slide = s->slide,
-        .max_splits = s->max_splits,
-        .frame_low = (uint32_t)job->frame_id, .frame_high = (uint32_t)(job->frame_id >> 32),
-        .record = m->records, .layers = s->c.layers,
-        .at_qkv = (uint32_t)(w->region[RES_W_QKV][0].offset / unit),
-        .at_attn_out = (uint32_t)(w->region[RES_W_ATTN_OUT][0].offset / unit),
-        .at_mlp_in = (uint32_t)(w->region[RES_W_MLP_IN][0].offset / unit),
-        .at_mlp_out = (uint32_t)(w->region[RES_W_MLP_OUT][0].offset / unit),
-        .at_heads = (uint32_t)(w->region[RES_W_HEADS][0].offset / unit),
-        .cache_stride = (uint32_t)(m->stride[RES_K] / four),
-        .logits_stride = s->trace || s->tensor ? (uint32_t)(m->stride[RES_LOGITS] / 4) : 0,
-        .keys_at = (uint32_t)((s->trace ? s->max_rounds : 1) * m->stride[RES_LOGITS] / 4),
-        .hidden_stride = s->trace ? (uint32_t)(m->stride[RES_HIDDEN] / 16) : 0,
-        .parts = s->fused,
-        .layer_stride = layer_stride(m, unit),
-    };
+    struct decode_args args = round_args(r);
     uint32_t groups[3];
     gpu_groups(s, GPU_DECODE, GPU_PREFILL, 1, groups);
     // lavapipe cuts a kernel's loops after 65,535 iterations in all, silently: a round at a time
