@@ -104,20 +104,21 @@ float warp_max(float v)
     return subgroupMax(v);
 }
 
+// (No loop: not every compiler unrolls it.)
 float near_add(float v, uint n)
 {
-    [[unroll]] for (uint i = n / 2u; i > 0u; i /= 2u) {
-        v += subgroupShuffleXor(v, i);
-    }
-    return v;
+    v = n > 8u ? v + subgroupShuffleXor(v, 8u) : v;
+    v = n > 4u ? v + subgroupShuffleXor(v, 4u) : v;
+    v = n > 2u ? v + subgroupShuffleXor(v, 2u) : v;
+    return v + subgroupShuffleXor(v, 1u);
 }
 
 float near_max(float v, uint n)
 {
-    [[unroll]] for (uint i = n / 2u; i > 0u; i /= 2u) {
-        v = max(v, subgroupShuffleXor(v, i));
-    }
-    return v;
+    v = n > 8u ? max(v, subgroupShuffleXor(v, 8u)) : v;
+    v = n > 4u ? max(v, subgroupShuffleXor(v, 4u)) : v;
+    v = n > 2u ? max(v, subgroupShuffleXor(v, 2u)) : v;
+    return max(v, subgroupShuffleXor(v, 1u));
 }
 
 uint warp_max(uint v)
