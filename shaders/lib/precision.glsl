@@ -8,7 +8,7 @@
 // Nobody writes weights; but loads that may see what others write stay where they are asked for,
 // ahead of their use, and others a compiler moves down to it.
 #if defined(MATRIX) && !defined(EMULATED)
-#define WEIGHT_ACCESS coherent
+#define WEIGHT_ACCESS workgroupcoherent
 #else
 #define WEIGHT_ACCESS readonly
 #endif
