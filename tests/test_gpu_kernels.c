@@ -2,6 +2,9 @@
 #include "gpu_util.h"
 
 #include "kernel_cases.h"
+#include "vk.h"
+
+AG_SHADERS(model);
 
 // On a software device the kernels of hardware are checked, too.
 static bool has_plain(const struct ag_gpu *gpu, const struct kernel_case *k)
@@ -95,10 +98,100 @@ static void whole_prefill(void **state)
     }
 }
 
+// ---- the form of VK_KHR_cooperative_matrix ----------------------------------------------------
+
+enum { TYPE = 4456, LOAD, STORE, MUL_ADD, LENGTH, KHR_CAPABILITY = 6022, NV_CAPABILITY = 5357 };
+
+// Instructions of a kind; every one of them is whole.
+static uint32_t count(const uint32_t *code, size_t bytes, uint32_t op)
+{
+    uint32_t n = 0, i = 5;
+    for (; i < bytes / 4; i += code[i] >> 16) {
+        assert_true(code[i] >> 16 > 0);
+        n += (code[i] & 0xffff) == op;
+    }
+    assert_int_equal(i, bytes / 4);
+    return n;
+}
+
+// Of the types of the three factors and the sum of each product, in that order.
+static void assert_uses(const uint32_t *code, size_t bytes)
+{
+    uint32_t n_ids = code[3];
+    uint32_t *type = ag_alloc(n_ids * sizeof(*type)), *use = ag_alloc(n_ids * sizeof(*use));
+    uint32_t *value = ag_alloc(n_ids * sizeof(*value));
+    for (uint32_t i = 5; i < bytes / 4; i += code[i] >> 16) {
+        const uint32_t *op = &code[i];
+        switch (op[0] & 0xffff) {
+        case 43: // OpConstant
+            value[op[2]] = op[3];
+            break;
+        case TYPE:
+            assert_int_equal(op[0] >> 16, 7);
+            assert_true(value[op[4]] == 16 && value[op[5]] == 16 && op[6] < n_ids);
+            use[op[1]] = value[op[6]] + 1;
+            break;
+        case LOAD:
+            assert_true(use[op[1]] && value[op[4]] <= 1);
+            type[op[2]] = op[1];
+            break;
+        case STORE:
+            assert_true(value[op[3]] <= 1);
+            break;
+        case MUL_ADD:
+            for (uint32_t k = 0; k < 3; k++) {
+                assert_int_equal(use[type[op[3 + k]]], k + 1);
+            }
+            type[op[2]] = op[1];
+            break;
+        case 61: // OpLoad
+        case 80: // OpCompositeConstruct
+            type[op[2]] = op[1];
+            break;
+        default:
+            break;
+        }
+    }
+    ag_free(type);
+    ag_free(use);
+    ag_free(value);
+}
+
+static void khr_form(void **state)
+{
+    (void)state;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ag_shaders_model.n; i++) {
+        const struct ag_shader *nv = &ag_shaders_model.shaders[i];
+        bool matrices = count(nv->code, nv->code_bytes, 5361) > 0; // OpCooperativeMatrixMulAddNV
+        size_t bytes = 0;
+        uint32_t *khr = ag_spirv_khr_matrix(nv, &bytes);
+        assert_int_equal(khr != NULL, matrices);
+        if (!khr) {
+            continue;
+        }
+        n++;
+        for (uint32_t op = 0; op < 5; op++) { // a form's instructions stand in the same order
+            assert_int_equal(count(khr, bytes, TYPE + op),
+                             count(nv->code, nv->code_bytes, 5358 + op));
+            assert_int_equal(count(khr, bytes, 5358 + op), 0);
+        }
+        assert_int_equal(khr[3], nv->code[3] + 3);
+        assert_uses(khr, bytes);
+        ag_free(khr);
+    }
+    assert_true(n > 10);
+    struct ag_shader cut = *ag_shader_find(&ag_shaders_model, "prefill.tensor");
+    cut.code_bytes = 4 * (5 + 1); // half of the first instruction
+    size_t bytes;
+    assert_null(ag_spirv_khr_matrix(&cut, &bytes));
+}
+
 int main(int argc, char **argv)
 {
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(khr_form),
         cmocka_unit_test(whole_prefill),
         cmocka_unit_test(small_sizes),
         cmocka_unit_test(real_sizes),

@@ -48,10 +48,11 @@ struct ag_gpu_info {
     uint64_t max_buffer_bytes; // largest storage buffer range
     uint64_t device_bytes;    // size of the largest device-local heap
     double timestamp_ns;      // a tick; 0: no timestamps
-    // Optional faster rungs, enabled where they exist. cooperative_matrix is NVIDIA's extension:
-    // the glslang, SPIRV-Tools and validation layers of Debian 12 know no other. calibrated
+    // Optional faster rungs, enabled where they exist. cooperative_matrix: matrix units for 16 x 16
+    // halves, by VK_KHR_cooperative_matrix if khr_matrix, else by NVIDIA's extension; with
+    // validation by the latter only, because the layers of Debian 12 know no other. calibrated
     // (VK_EXT_calibrated_timestamps) puts device times on the host's clock.
-    bool storage16, float16, int64, cooperative_matrix, memory_budget, calibrated;
+    bool storage16, float16, int64, cooperative_matrix, khr_matrix, memory_budget, calibrated;
     uint32_t cores;           // streaming multiprocessors / compute units where known, else 0
 };
 

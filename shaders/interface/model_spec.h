@@ -65,6 +65,12 @@
 
 #define SPEC_PREFILL_SPLITS 44 // pieces of the keys in a prefill at most
 
-#define SPEC_COUNT 45
+// Matrix units (lib/matrix.glsl). The first two are always 16: they tell the types of second
+// factors and of sums as halves from those of first factors (src/gpu/khr_matrix.c).
+#define SPEC_MATRIX_SECOND 45
+#define SPEC_MATRIX_SUM 46
+#define SPEC_MATRIX_DIRECT 47 // 1: second factors lie as in VK_KHR_cooperative_matrix's form
+
+#define SPEC_COUNT 48
 
 #endif

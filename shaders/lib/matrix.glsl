@@ -1,6 +1,8 @@
 // 16 x 16 x 16 products of half-precision matrices, summed in float32, by the matrix units of a
-// subgroup of 32 (VK_NV_cooperative_matrix); EMULATED: by its invocations one by one, the same
-// results but for the order of the sums, for devices without such units (tests).
+// subgroup of 32; EMULATED: by its invocations one by one, the same results but for the order of
+// the sums, for devices without such units (tests). Written for VK_NV_cooperative_matrix, rewritten
+// for VK_KHR_cooperative_matrix where there is that (src/gpu/khr_matrix.c): then second factors lie
+// as the units take them, while by NVIDIA's own extension each product turns its second one first.
 //
 // Halves lie in fours (uvec2) in the shared array `tile_halves`; offsets and strides count fours
 // and are even. A tile of weights lies as the invocations hold it, so that each asks for its own
@@ -12,6 +14,7 @@
 //     mma_matrix(at, stride)      B: 16 of depth, 16 columns each, likewise
 //     mma_ask(at), mma_asked(w)   B: a tile of weight[], asked for ahead of its use
 //     mma_ask_2(at), mma_ask_3(at)                       of weight_2[], weight_3[]
+//     mma_given(w)                B: what the invocation holds of it; not EMULATED
 //     mma_keys(at, stride)        A: as mma_rows, from k_cache[]
 //     mma_values(at, stride)      B: as mma_matrix, from v_cache[]
 //     mma_w_zero(), mma_a_zero(), mma_b_zero(), mma_zero()  of weights asked for, A, B, sums
@@ -43,6 +46,9 @@
 #define MMA_FOUR(four, n) (four)
 #endif
 
+// MATRIX_DIRECT: of B an invocation holds two pairs of rows of column lane / 4, then of the column
+// 8 to the right: eight halves of a column in memory are what it needs of two tiles, if the order of
+// the depth does not matter (model/prefill.comp).
 // Who holds what of a sum (src/model/gpu_weights.c asks the device): an invocation two pairs of
 // columns of row lane / 4, then of the row 8 below.
 uint mma_row_of(uint lane, uint i)
@@ -56,6 +62,8 @@ uint mma_column_of(uint lane, uint i)
 }
 
 #ifdef EMULATED
+
+const uint MATRIX_DIRECT = 0u;
 
 #define MMA_COLUMNS 0u // kinds of B
 #define MMA_MATRIX 1u
@@ -138,6 +146,11 @@ mma_w mma_ask_3(uint at)
 mma_b mma_asked(mma_w w)
 {
     return w;
+}
+
+mma_b mma_given(uvec4 w)
+{
+    return mma_b_zero(); // nobody calls it
 }
 
 mma_a mma_keys(uint at, uint stride)
@@ -272,9 +285,13 @@ void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
 
 #else
 
+layout(constant_id = SPEC_MATRIX_SECOND) const uint MATRIX_SECOND = 16;
+layout(constant_id = SPEC_MATRIX_SUM) const uint MATRIX_SUM = 16;
+layout(constant_id = SPEC_MATRIX_DIRECT) const uint MATRIX_DIRECT = 0;
 #define mma_a fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
-#define mma_b fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
+#define mma_b fcoopmatNV<16, gl_ScopeSubgroup, MATRIX_SECOND, 16>
 #define mma_sum fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>
+#define mma_sum_halves fcoopmatNV<16, gl_ScopeSubgroup, MATRIX_SUM, 16>
 #define mma_w uvec4
 #define MMA_AT(sum, i) sum[i]
 
@@ -348,7 +365,7 @@ mma_w mma_ask_3(uint at)
 }
 #endif
 
-mma_b mma_asked(mma_w w)
+mma_b mma_given(uvec4 w)
 {
     mma_b m;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
@@ -357,6 +374,11 @@ mma_b mma_asked(mma_w w)
         m[2u * i + 1u] = h.y;
     }
     return m;
+}
+
+mma_b mma_asked(mma_w w)
+{
+    return mma_given(w);
 }
 
 #ifdef MMA_CACHE
@@ -380,17 +402,27 @@ mma_sum mma_add(mma_a a, mma_b b, mma_sum c)
     return coopMatMulAddNV(a, b, c);
 }
 
+// An invocation holds the same elements of both.
+mma_a mma_as_first(mma_sum c)
+{
+    mma_a a;
+    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+        a[i] = float16_t(c[i]);
+    }
+    return a;
+}
+
 #ifdef MMA_HALVES
 mma_a mma_halves(mma_sum c, uint scratch, uint stride)
 {
-    return mma_a(c);
+    return mma_as_first(c);
 }
 #endif
 
 #ifdef MMA_TILE
 mma_a mma_halves(mma_sum c, uint scratch)
 {
-    return mma_a(c);
+    return mma_as_first(c);
 }
 #endif
 
@@ -409,7 +441,7 @@ void mma_put_columns(mma_sum c, uint at, uint stride)
 #ifdef MMA_OUTPUTS
 void mma_store(mma_sum c, uint at, uint stride, uint bits, uint mark)
 {
-    fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> h;
+    mma_sum_halves h;
     [[unroll]] for (int i = 0; i < c.length(); i += 2) {
         uint pair = packHalf2x16(clamp(vec2(c[i], c[i + 1]), vec2(-LARGEST), vec2(LARGEST)));
         f16vec2 marked = unpackFloat2x16(pair & ~bits | mark);

@@ -145,12 +145,37 @@ static void destroy_instance(struct ag_gpu *gpu)
 
 // ---- what a device is ------------------------------------------------------------------------
 
+// VK_KHR_cooperative_matrix, which the headers of Debian 12 do not have yet.
+#define KHR_MATRIX_NAME "VK_KHR_cooperative_matrix"
+#define KHR_MATRIX_FEATURES ((VkStructureType)1000506000)
+#define KHR_MATRIX_PROPERTIES ((VkStructureType)1000506001)
+
+struct khr_matrix_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
+};
+
+// Component types and scopes have the numbers of NVIDIA's extension.
+struct khr_matrix_properties {
+    VkStructureType sType;
+    void *pNext;
+    uint32_t MSize, NSize, KSize;
+    VkComponentTypeNV AType, BType, CType, ResultType;
+    VkBool32 saturatingAccumulation;
+    VkScopeNV scope;
+};
+
+typedef VkResult (VKAPI_PTR *get_khr_matrices)(VkPhysicalDevice, uint32_t *,
+                                               struct khr_matrix_properties *);
+
 struct features {
     VkPhysicalDeviceFeatures2 core;
     VkPhysicalDeviceVulkan11Features v11;
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
     VkPhysicalDeviceCooperativeMatrixFeaturesNV cooperative;
+    struct khr_matrix_features khr_matrix;
 };
 
 struct candidate {
@@ -173,7 +198,7 @@ static bool has_extension(const struct candidate *c, const char *name)
     return false;
 }
 
-static void chain_features(struct features *f, bool cooperative)
+static void chain_features(struct features *f, bool cooperative, bool khr_matrix)
 {
     f->core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
     f->core.pNext = &f->v11;
@@ -182,9 +207,11 @@ static void chain_features(struct features *f, bool cooperative)
     f->v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
     f->v12.pNext = &f->v13;
     f->v13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES;
-    f->v13.pNext = cooperative ? &f->cooperative : NULL;
     f->cooperative.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV;
+    f->khr_matrix.sType = KHR_MATRIX_FEATURES;
     f->cooperative.pNext = NULL;
+    f->khr_matrix.pNext = cooperative ? &f->cooperative : NULL;
+    f->v13.pNext = khr_matrix ? &f->khr_matrix : f->khr_matrix.pNext;
 }
 
 static void get_extensions(struct candidate *c)
@@ -348,7 +375,34 @@ static bool has_host_clock(const struct candidate *c)
 }
 
 // 16 x 16 x 16 products of halves with float32 sums, by subgroups of 32 (shaders/lib/matrix.glsl).
-static bool has_matrix_units(const struct candidate *c)
+static bool has_khr_matrices(const struct candidate *c, VkInstance instance)
+{
+    uint32_t n = 0;
+    get_khr_matrices get = (get_khr_matrices)vkGetInstanceProcAddr(
+        instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    if (!get || get(c->physical, &n, NULL) != VK_SUCCESS) {
+        return false;
+    }
+    struct khr_matrix_properties *list = ag_alloc((n + 1) * sizeof(*list));
+    for (uint32_t i = 0; i < n; i++) {
+        list[i].sType = KHR_MATRIX_PROPERTIES;
+    }
+    bool found = false, listed = get(c->physical, &n, list) >= VK_SUCCESS;
+    for (uint32_t i = 0; i < n && listed; i++) {
+        const struct khr_matrix_properties *p = &list[i];
+        found = found || (p->MSize == 16 && p->NSize == 16 && p->KSize == 16 &&
+                          p->AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+                          p->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+                          p->CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+                          p->ResultType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+                          !p->saturatingAccumulation && p->scope == VK_SCOPE_SUBGROUP_NV);
+    }
+    ag_free(list);
+    return found;
+}
+
+// The same by NVIDIA's extension.
+static bool has_nv_matrices(const struct candidate *c)
 {
     uint32_t n = 0;
     vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(c->physical, &n, NULL);
@@ -368,26 +422,31 @@ static bool has_matrix_units(const struct candidate *c)
                           p->scope == VK_SCOPE_SUBGROUP_NV);
     }
     ag_free(list);
-    return found && c->subgroup_min <= 32 && c->subgroup_max >= 32;
+    return found;
 }
 
-static void describe_features(struct candidate *c)
+static void describe_features(struct candidate *c, const struct ag_gpu *gpu)
 {
     bool cooperative = has_extension(c, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
-    chain_features(&c->features, cooperative);
+    bool khr_matrix = !gpu->messenger && has_extension(c, KHR_MATRIX_NAME);
+    chain_features(&c->features, cooperative, khr_matrix);
     vkGetPhysicalDeviceFeatures2(c->physical, &c->features.core);
     struct ag_gpu_info *info = &c->info;
     info->storage16 = c->features.v11.storageBuffer16BitAccess;
     info->float16 = c->features.v12.shaderFloat16;
     info->int64 = c->features.core.features.shaderInt64;
-    info->cooperative_matrix = cooperative && c->features.cooperative.cooperativeMatrix &&
-                               c->features.v12.shaderFloat16 &&
-                               c->features.v12.vulkanMemoryModel && has_matrix_units(c);
+    bool usable = c->features.v12.shaderFloat16 && c->features.v12.vulkanMemoryModel &&
+                  c->subgroup_min <= 32 && c->subgroup_max >= 32;
+    info->khr_matrix = usable && khr_matrix && c->features.khr_matrix.cooperativeMatrix &&
+                       has_khr_matrices(c, gpu->instance);
+    info->cooperative_matrix = info->khr_matrix ||
+                               (usable && cooperative &&
+                                c->features.cooperative.cooperativeMatrix && has_nv_matrices(c));
     info->memory_budget = has_extension(c, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     info->calibrated = has_host_clock(c);
 }
 
-static void describe(struct candidate *c, VkPhysicalDevice physical)
+static void describe(struct candidate *c, const struct ag_gpu *gpu, VkPhysicalDevice physical)
 {
     c->physical = physical;
     VkPhysicalDeviceProperties p;
@@ -410,7 +469,7 @@ static void describe(struct candidate *c, VkPhysicalDevice physical)
     }
     c->info.usable = true;
     describe_properties(c);
-    describe_features(c);
+    describe_features(c, gpu);
 }
 
 // ---- choice ----------------------------------------------------------------------------------
@@ -440,7 +499,7 @@ static struct candidates *get_candidates(struct ag_gpu *gpu, struct ag_error *er
     struct candidates *all = ag_alloc(sizeof(*all));
     for (uint32_t i = 0; i < n; i++) { // insertion sort: equals stay in the driver's order
         struct candidate c = { 0 };
-        describe(&c, devices[i]);
+        describe(&c, gpu, devices[i]);
         uint32_t at = all->n++;
         for (; at > 0 && type_rank(&all->list[at - 1]) > type_rank(&c); at--) {
             all->list[at] = all->list[at - 1];
@@ -567,12 +626,14 @@ static struct features wanted_features(const struct candidate *c)
         .v13.computeFullSubgroups = VK_TRUE,
         .v13.dynamicRendering = VK_TRUE,
         .cooperative.cooperativeMatrix = has->cooperative.cooperativeMatrix,
+        .khr_matrix.cooperativeMatrix = VK_TRUE,
     };
 }
 
 static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool present,
                           struct ag_error *err)
 {
+    bool by_nv = c->info.cooperative_matrix && !c->info.khr_matrix;
     const struct {
         const char *name;
         bool enable;
@@ -580,7 +641,8 @@ static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool pr
         { VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, true },
         { VK_KHR_SWAPCHAIN_EXTENSION_NAME, present },
         { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, c->info.memory_budget },
-        { VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, c->info.cooperative_matrix },
+        { KHR_MATRIX_NAME, c->info.khr_matrix },
+        { VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, by_nv },
         { VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, c->info.calibrated },
     };
     const char *extensions[AG_COUNT(wanted)];
@@ -597,7 +659,7 @@ static bool create_device(struct ag_gpu *gpu, const struct candidate *c, bool pr
                        c->info.name);
     }
     struct features features = wanted_features(c);
-    chain_features(&features, c->info.cooperative_matrix);
+    chain_features(&features, by_nv, c->info.khr_matrix);
     float priority = 1;
     VkDeviceQueueCreateInfo queue = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,

@@ -63,7 +63,11 @@ static bool create_pipeline(struct ag_gpu *gpu, struct ag_kernel *k, struct ag_e
         .codeSize = k->shader->code_bytes,
         .pCode = k->shader->code,
     };
-    VK(vkCreateShaderModule(gpu->device, &code, NULL, &module));
+    uint32_t *khr = gpu->info.khr_matrix ? ag_spirv_khr_matrix(k->shader, &code.codeSize) : NULL;
+    code.pCode = khr ? khr : code.pCode;
+    VkResult result = vkCreateShaderModule(gpu->device, &code, NULL, &module);
+    ag_free(khr);
+    VK(result);
     VkSpecializationMapEntry entries[AG_MAX_CONSTANTS];
     for (uint32_t i = 0; i < k->n_constants; i++) {
         entries[i] = (VkSpecializationMapEntry){ .constantID = i, .offset = i * 4, .size = 4 };

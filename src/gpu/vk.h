@@ -202,6 +202,9 @@ struct ag_spirv_info {
 };
 bool ag_spirv_reflect(const struct ag_shader *shader, struct ag_spirv_info *out,
                       struct ag_error *err);
+// khr_matrix.c: a kernel in the form of VK_KHR_cooperative_matrix, to be freed; NULL: it has no
+// matrices.
+uint32_t *ag_spirv_khr_matrix(const struct ag_shader *shader, size_t *bytes);
 
 static inline VkBuffer ag_vk_buffer(const struct ag_buffer *buffer)
 {

@@ -673,6 +673,7 @@ bool gpu_shape_init(struct gpu_shape *s, const struct ag_model_config *c,
     s->half = params->precision != AG_PRECISION_F32;
     s->tensor = params->precision == AG_PRECISION_TENSOR;
     s->emulated = s->tensor && !info->cooperative_matrix;
+    s->matrix_direct = s->tensor && info->khr_matrix;
     s->lanes = !s->tensor && info->software && info->subgroup_size >= 8;
     s->trace = params->trace;
     s->slide = !canvas && p->policy == AG_STREAM_SLIDE;
@@ -851,6 +852,9 @@ void gpu_constants(const struct gpu_shape *s, enum gpu_op op, enum gpu_phase pha
         [SPEC_TAIL_UNITS] = s->tail_units,
         [SPEC_TAIL_PARTS] = s->tail_parts,
         [SPEC_FEATURE4] = gpu_feature_row(s) / 4,
+        [SPEC_MATRIX_SECOND] = 16,
+        [SPEC_MATRIX_SUM] = 16,
+        [SPEC_MATRIX_DIRECT] = s->matrix_direct,
         [SPEC_VISION_PART] = op == GPU_VISION_PATCH     ? VISION_PATCH
                              : op == GPU_VISION_TRUNK   ? VISION_TRUNK
                              : op == GPU_VISION_PROJECT ? VISION_PROJECT

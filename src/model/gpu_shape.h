@@ -43,6 +43,7 @@ struct gpu_shape {
     struct ag_model_config c;
     bool half, trace, slide;
     bool tensor, emulated;     // products by matrix units (half, too), or as if by them
+    bool matrix_direct;        // in the form of VK_KHR_cooperative_matrix
     bool lanes;                // a software device: products and attention by lanes of a vector
     uint32_t streams;
     uint32_t max_budget, max_rounds; // slots a frame, forwards a frame

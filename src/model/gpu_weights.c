@@ -201,14 +201,15 @@ static void append_decoder(struct packer *p)
 
 // ---- matrix units ----------------------------------------------------------------------------
 
-#define HELD_WORDS 513 // halves, sums, elements an invocation
+#define HELD_WORDS 769 // second factors, sums, first factors, elements an invocation
 
 static bool read_places(struct ag_gpu *gpu, struct ag_kernel *kernel, struct ag_buffer *tile,
                         struct ag_buffer *held, uint32_t *out, struct ag_error *err)
 {
-    uint16_t numbers[256];
-    for (uint32_t i = 0; i < 256; i++) { // [column][k]
+    uint16_t numbers[2 * 256];
+    for (uint32_t i = 0; i < 256; i++) { // [column][k], then the identity
         numbers[i] = ag_float_to_half((float)(i % 16 * 16 + i / 16));
+        numbers[256 + i] = ag_float_to_half(i % 16 == i / 16 ? 1.0f : 0.0f);
     }
     struct ag_cmd *cmd = ag_buffer_load(gpu, tile, 0, numbers, sizeof(numbers), err)
                              ? ag_cmd_begin(gpu, 0, err) : NULL;
@@ -235,7 +236,7 @@ static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *e
     struct ag_kernel_params params = { .library = &ag_shaders_model, .name = "matrix_layout",
                                        .subgroup = 32 };
     struct ag_kernel *kernel = ag_kernel_create(gpu, &params, err);
-    struct ag_buffer *tile = ag_buffer_create(gpu, AG_MEM_DEVICE, 512, "model/tile", err);
+    struct ag_buffer *tile = ag_buffer_create(gpu, AG_MEM_DEVICE, 1024, "model/tile", err);
     struct ag_buffer *out = ag_buffer_create(gpu, AG_MEM_DEVICE, HELD_WORDS * 4,
                                              "model/layout", err);
     bool done = kernel && tile && out && read_places(gpu, kernel, tile, out, held, err);
@@ -243,22 +244,24 @@ static bool find_places(struct ag_gpu *gpu, struct packer *p, struct ag_error *e
     ag_buffer_destroy(gpu, &tile);
     ag_buffer_destroy(gpu, &out);
     for (uint32_t i = 0; i < 256 && done; i++) {
-        // mma_row_of() and mma_column_of() of shaders/lib/matrix.glsl
+        // mma_row_of(), mma_column_of() and mma_as_first() of shaders/lib/matrix.glsl
         uint32_t lane = i / 8, row = lane / 4 + i / 4 % 2 * 8;
         uint32_t column = lane % 4 * 2 + i / 2 % 2 * 8 + i % 2;
-        as_told = as_told && held[256 + i] == row * 16 + column && held[i] == held[256 + i];
+        as_told = as_told && held[256 + i] == row * 16 + column && held[512 + i] == held[256 + i];
+        // of second factors by the KHR form two pairs of rows of column lane / 4, likewise
+        as_told = as_told && (!p->s->matrix_direct || held[i] == column * 16 + row);
         ok = ok && held[i] < 256 && !seen[held[i]];
         if (ok) {
             seen[held[i]] = true;
             p->place[held[i]] = (uint8_t)i;
         }
     }
-    if (done && !(ok && as_told && held[512] == 8)) {
+    if (done && !(ok && as_told && held[768] == 8)) {
         return ag_fail_kind(err, AG_ERR_INPUT, "UNSUPPORTED", "the matrix units of '%s' hold a "
                             "tile in %u elements an invocation%s, expected each element once in "
                             "8, two rows of two pairs; use --precision f16",
-                            ag_gpu_get_info(gpu)->name, held[512],
-                            ok && held[512] == 8 ? " in another order" : "");
+                            ag_gpu_get_info(gpu)->name, held[768],
+                            ok && held[768] == 8 ? " in another order" : "");
     }
     return done;
 }

@@ -258,7 +258,7 @@ bool inference_create(struct ag_pipeline *p, struct ag_error *err)
                                                               : AG_PRECISION_F32;
     if (p->precision == AG_PRECISION_TENSOR && !p->on_cpu && !gpu->cooperative_matrix) {
         return ag_fail(err, AG_ERR_DEVICE, "--precision tensor needs matrix units "
-                       "(VK_NV_cooperative_matrix, 16 x 16 x 16 halves), '%s' has none; use "
+                       "(VK_KHR_cooperative_matrix, 16 x 16 x 16 halves), '%s' has none; use "
                        "--precision f16", gpu->name);
     }
     if (c->force_mask) {
