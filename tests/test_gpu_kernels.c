@@ -76,7 +76,7 @@ static void whole_prefill(void **state)
         { AG_CONTEXT_CANVAS, AG_PRECISION_TENSOR, 132, 1, 32768, 0, 0 },
         { AG_CONTEXT_CANVAS, AG_PRECISION_F16, 132, 1, 49152, 0, 0 },
         { AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 132, 1, 49152, 130, 96 },
-        { AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 132, 1, 47104, 0, 0 },
+        { AG_CONTEXT_FRAMES, AG_PRECISION_TENSOR, 132, 1, 45056, 0, 0 },
     };
     for (size_t i = 0; i < AG_COUNT(cases); i++) {
         struct ag_gpu_info info = {

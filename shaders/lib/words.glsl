@@ -39,6 +39,11 @@ uint halves_mark(uint mark)
     return (mark & 1u) | (mark & 2u) << 15u;
 }
 
+uint any_of(uint v)
+{
+    return v;
+}
+
 uint any_of(uvec4 v)
 {
     return v.x | v.y | v.z | v.w;

@@ -72,12 +72,18 @@ const uint CONTEXT16 = HEADS * HEAD16, CONTEXT8 = HEADS * HEAD8;
 const uint MLP16 = (2u * MLP + 15u) / 16u; // columns of gate and up
 const uint DOWN16 = (MLP + 15u) / 16u;     // depth of down
 const uint LOGITS = ROUND * VOCAB + ROUND, LOGITS16 = (LOGITS + 15u) / 16u;
-const uint ATTENTION_TASKS = ROW_TILES * HEADS, TASKS = ROW_TILES * (HEADS + SLICES);
 const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
 const float MASKED = -3.0e38; // no score is that low
 const float FLOOR = 0.5 * MASKED;
 // Context `frames`: ids may be pending in front of the tokens, and keys of earlier frames are there.
 const bool PAST = MAX_ROWS > TOKENS;
+// Attention over a past is a piece of its own: a band of row tiles with a share of the keys.
+const uint BAND = 3u, BANDS = (ROW_TILES + BAND - 1u) / BAND;
+const uint MOST_SHARES = ROW_TILES * (HEADS + SLICES) / (BANDS * HEADS); // a workgroup each
+const uint KEY_SHARES = !PAST ? 1u : MOST_SHARES < 8u ? MOST_SHARES : 8u;
+const uint ATTENTION_TASKS = ROW_TILES * HEADS;
+const uint PAST_TASKS = PAST ? BANDS * HEADS * KEY_SHARES : 0u;
+const uint TASKS = ATTENTION_TASKS + PAST_TASKS + ROW_TILES * SLICES;
 // Of the last layer one tile's rows are enough, if it is the same tile in every frame.
 const bool ONE_LAST = (MAX_ROWS - 1u) / 16u == (TOKENS - 1u) / 16u;
 
@@ -89,12 +95,22 @@ const uint AREA_X = 0u;              // x
 const uint AREA_C = AREA_X + 16u * XS; // context, then
 const uint AREA_M = AREA_C;          // what the MLP's units give
 const uint AREA_K = 0u;              // keys, then values
-// PAST: a tile of keys and values a subgroup, side by side
-const uint KVS = 2u * HEAD4 + 2u, STAGE = 16u * KVS;
+// PAST: a tile of keys and values a subgroup, side by side; then its sums of values, as floats
+#ifdef EMULATED
+const uint KVS = 2u * HEAD4 + 4u; // and scratch of mma_halves()
+#else
+const uint KVS = 2u * HEAD4 + 2u;
+#endif
+const uint STAGE = 16u * KVS, PAIRS = HEAD_DIM / 2u;
 const uint KEYS_END = AREA_K + (PAST ? WARPS * STAGE : KEY_ROWS * QS);
+#ifdef EMULATED // which holds no queries, but reads them each time
 const uint AREA_Q = MAX(AREA_C + 16u * MAX(CS, MS), KEYS_END);
+#else
+const uint AREA_Q = PAST ? AREA_K : MAX(AREA_C + 16u * MAX(CS, MS), KEYS_END);
+#endif
 const uint AREA_P = AREA_Q + 16u * QS; // weights of the keys
-const uint AREA_END = AREA_P + (PAST ? 0u : 16u * PS);
+const uint PAST_END = MAX(MAX(AREA_C + 16u * MAX(CS, MS), KEYS_END), AREA_Q + 16u * BAND * QS);
+const uint AREA_END = PAST ? PAST_END : AREA_P + 16u * PS;
 
 const uint H_TILES = HEAD_COLUMNS / 16u, M_TILES = 2u * UNITS / 16u;
 const uint QKV_SHARES = SHARES_OF(3u * HEAD16, 4u), O_SHARES = SHARES_OF(HEAD16, ROW_TILES);
@@ -102,14 +118,17 @@ const uint H_SHARES = SHARES_OF(H_TILES, 6u), M_SHARES = SHARES_OF(M_TILES, 4u);
 const uint OUT_SHARES = SHARES_OF(D16, 2u);
 const uint HS = HEAD4 + 1u, QKVS = 3u * HEAD4 + 1u, SS = KEY_ROWS / 4u + 1u, DS = 4u * D16 + 1u;
 const uint US = UNITS / 2u + 1u, HCS = HEAD_COLUMNS / 4u + 1u;
-const uint HALF_WARPS = (WARPS + 1u) / 2u; // PAST: whose sums lie there at once
-const uint SUMS_ROWS = 16u * MAX(MAX(MAX(O_SHARES * HS, QKV_SHARES * QKVS),
-                                     PAST ? HALF_WARPS * HS : SS),
+const uint SUMS_ROWS = 16u * MAX(MAX(PAST ? 0u : MAX(O_SHARES * HS, SS), QKV_SHARES * QKVS),
                                  MAX(OUT_SHARES * DS, MAX(M_SHARES * US, H_SHARES * HCS)));
 shared uvec2 tile_halves[AREA_END];
-shared uvec4 tile_sums[MAX(SUMS_ROWS, ROUND * 32u * ((CELLS + 127u) / 128u))]; // or logits' keys
-// of the eights of x; PAST: largest score and sum of weights of each subgroup's rows
-shared float squares[MAX(PART, PAST ? 32u * WARPS : 0u)];
+// PAST, in tile_sums: of each subgroup largest scores and sums of weights of the band's rows
+// [WARPS][TOPS_ROW], two more so that neighbours are in other banks; then what its sums count
+// [BAND * 16][SCALES4]
+const uint TOPS_ROW = BAND * 16u + 2u, SCALES4 = (WARPS + 3u) / 4u, SCALES_AT = WARPS * TOPS_ROW;
+const uint JOIN_END = PAST ? SCALES_AT + BAND * 16u * SCALES4 : 0u;
+// or logits' keys
+shared uvec4 tile_sums[MAX(MAX(SUMS_ROWS, JOIN_END), ROUND * 32u * ((CELLS + 127u) / 128u))];
+shared float squares[PART]; // of the eights of x
 shared float row_weights[16];
 
 #include "lib/sums.glsl"
@@ -123,11 +142,16 @@ shared float row_weights[16];
 #include "lib/matrix.glsl"
 
 // ---- sent[] ----------------------------------------------------------------------------------
-// Of a layer, eight halves a word: keys and values [2][KVH][rows][HEAD8]; context
-// [tiles][16][H * HEAD8]; x in front of the MLP, float32 [tiles][16][2 * ROW8]; its slices' shares
-// [tiles][SLICES][16][ROW8]. Behind all layers the keys of the logits (lib/pick_warps.glsl).
+// Of a layer, eight halves a word: keys and values [2][KVH][rows][HEAD8]; PAST: queries
+// [H][rows][HEAD8]; context [KEY_SHARES][tiles][16][H * HEAD8] and, PAST, log2 of each share's sum
+// of weights, float32 [KEY_SHARES][tiles][16][H]; x in front of the MLP, float32
+// [tiles][16][2 * ROW8]; its slices' shares [tiles][SLICES][16][ROW8]. Behind all layers the keys
+// of the logits (lib/pick_warps.glsl).
 const uint VALUES_AT = KV_HEADS * KEY_ROWS * HEAD8;
-const uint CONTEXT_AT = 2u * VALUES_AT, BETWEEN_AT = CONTEXT_AT + KEY_ROWS * CONTEXT8;
+const uint QUERIES_AT = 2u * VALUES_AT;
+const uint CONTEXT_AT = QUERIES_AT + (PAST ? HEADS * KEY_ROWS * HEAD8 : 0u);
+const uint LEVELS_AT = CONTEXT_AT + KEY_SHARES * KEY_ROWS * CONTEXT8;
+const uint BETWEEN_AT = LEVELS_AT + (PAST ? KEY_SHARES * KEY_ROWS * HEADS / 4u : 0u);
 const uint SHARES_AT = BETWEEN_AT + ROW_TILES * 2u * PART;
 const uint LAYER_SENT = SHARES_AT + ROW_TILES * SLICES * PART;
 
@@ -342,167 +366,273 @@ void attend(uint layer, uint tile, uint head)
 }
 
 // ---- attention with a past -------------------------------------------------------------------
-// Subgroups share the keys, a tile of 16 at a time: scores become weights where the product leaves
-// them, and each has its own sums (online softmax) until the end. Tiles of the cache are asked for
-// two ahead; those of this frame's rows come last, with the wait for their words.
+// Three tiles of rows share what is read of the keys, and workgroups share the keys: those of the
+// cache, then those of this frame's rows. A subgroup takes a tile of 16 keys at a time: scores
+// become weights where the product leaves them, and it has its own sums (online softmax) until the
+// end. It asks for the next tile of the cache as soon as this one's registers are free.
 
 const uint TILE_OWN = (16u * HEAD8 + 31u) / 32u; // eights of a tile, of an invocation
+const uint QUERIES_OWN = (BAND * 16u * HEAD8 + GROUP - 1u) / GROUP;
+const float LOG2_E = 1.44269504;
 
-mma_a past_q[HEAD16];
-float past_sums[HEAD16 * 8u], past_top[2], past_weights[2]; // of an invocation's two rows
+// Of each row tile; an invocation has parts of two rows.
+mma_a past_q[BAND * HEAD16];
+float past_sums[BAND * HEAD16 * 8u], past_top[BAND * 2u], past_weights[BAND * 2u];
 
-uvec4 now[2u * TILE_OWN], next[2u * TILE_OWN]; // a tile's keys, then values
+uvec4 asked[2u * TILE_OWN]; // a tile's keys, then values
+mma_sum scores[BAND];
 
-// Tile `i` of the `n` from tile0 on into w; the last one, if there is none.
-#define FETCH_TILE(w, i)                                                                          \
+// Keys are second factors as they are asked for: invocation lane has an eight of the keys lane / 4
+// and 8 + lane / 4, that is the depth in another order. Queries are laid in the same.
+const bool DIRECT = MATRIX_DIRECT != 0u && HEAD_DIM == 32u;
+
+// Tile i of those in front of `end`, the last one for what is behind it.
+#define ASK(i, end)                                                                               \
     {                                                                                             \
-        uint place = (tile0 + min(i, max(n, 1u) - 1u)) * 16u % CAPACITY;                          \
+        uint place = (tile0 + min(i, max(end, 1u) - 1u)) * 16u % CAPACITY;                        \
         [[unroll]] for (uint j = 0u; j < TILE_OWN; j++) {                                         \
             uint at = cache8 + place * HEAD8 + min(lane + 32u * j, 16u * HEAD8 - 1u);             \
-            w[j] = k_eights[at];                                                                  \
-            w[TILE_OWN + j] = v_eights[at];                                                       \
+            asked[j] = k_eights[at];                                                              \
+            asked[TILE_OWN + j] = v_eights[at];                                                   \
         }                                                                                         \
     }
 
-void stage_now()
+void stage()
 {
     warp_fence(); // what was here has been read
     [[unroll]] for (uint j = 0u; j < TILE_OWN; j++) {
         uint e = lane + 32u * j, to = AREA_K + warp * STAGE + e / HEAD8 * KVS + 2u * (e % HEAD8);
         if (16u * HEAD8 % 32u == 0u || e < 16u * HEAD8) {
-            tile_halves[to] = now[j].xy;
-            tile_halves[to + 1u] = now[j].zw;
-            tile_halves[to + HEAD4] = now[TILE_OWN + j].xy;
-            tile_halves[to + HEAD4 + 1u] = now[TILE_OWN + j].zw;
+            if (!DIRECT) {
+                tile_halves[to] = asked[j].xy;
+                tile_halves[to + 1u] = asked[j].zw;
+            }
+            tile_halves[to + HEAD4] = asked[TILE_OWN + j].xy;
+            tile_halves[to + HEAD4 + 1u] = asked[TILE_OWN + j].zw;
         }
     }
     warp_fence();
 }
 
-// The tile just staged, of which rows see the keys from `from` to in front of `end`, and up to
-// their own number if `causal`.
-void absorb(bool masked, uint from, uint end, bool causal)
+// The tile just staged.
+void score_keys()
+{
+    [[unroll]] for (uint r = 0u; r < BAND; r++) {
+        scores[r] = mma_zero();
+    }
+    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+        mma_b k;
+        if (DIRECT) {
+            uvec4 low = asked[0], high = asked[TILE_OWN - 1u]; // keys lane / 4, 8 + lane / 4
+            k = mma_given(d == 0u ? uvec4(low.xy, high.xy) : uvec4(low.zw, high.zw));
+        } else {
+            k = mma_columns(AREA_K + warp * STAGE + 4u * d, KVS);
+        }
+        [[unroll]] for (uint r = 0u; r < BAND; r++) {
+            scores[r] = mma_add(past_q[r * HEAD16 + d], k, scores[r]);
+        }
+    }
+}
+
+// Where `masked` rows see the keys from `from` to in front of `end`, and `later` more in the second
+// and the third tile of rows, and one more each row if `causal`.
+void absorb(bool masked, int from, int end, uint later, bool causal)
 {
     uint at = AREA_K + warp * STAGE;
-    mma_sum s = mma_zero();
-    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
-        s = mma_add(past_q[d], mma_columns(at + 4u * d, KVS), s);
-    }
     if (masked) {
-        [[unroll]] for (uint i = 0u; i < 8u; i++) {
-            uint key = mma_column_of(lane, i), behind = causal ? mma_row_of(lane, i) + 1u : end;
-            MMA_AT(s, i) = key >= from && key < min(behind, end) ? MMA_AT(s, i) : MASKED;
+        [[unroll]] for (uint i = 0u; i < BAND * 8u; i++) {
+            int key = int(mma_column_of(lane, i % 8u)), behind = end + int(i / 8u * later);
+            behind += causal ? int(mma_row_of(lane, i % 8u)) : 0;
+            float score = MMA_AT(scores[i / 8u], i % 8u);
+            MMA_AT(scores[i / 8u], i % 8u) = key >= from && key < behind ? score : MASKED;
         }
     }
-    float shrink[2];
-    [[unroll]] for (uint i = 0u; i < 2u; i++) {
-        float before = past_top[i], peak = max(MMA_AT(s, 4u * i), MMA_AT(s, 4u * i + 1u));
-        peak = max(peak, max(MMA_AT(s, 4u * i + 2u), MMA_AT(s, 4u * i + 3u)));
-        past_top[i] = max(before, near_max(peak, 4u));
-        shrink[i] = exp(before - past_top[i]);
-        past_weights[i] *= shrink[i];
-    }
-    [[unroll]] for (uint i = 0u; i < 8u; i++) {
-        MMA_AT(s, i) = exp(MMA_AT(s, i) - past_top[i / 4u]);
-        past_weights[i / 4u] += MMA_AT(s, i);
-    }
-    mma_a w = mma_halves(s, at, KVS);
+    mma_b v[HEAD16];
     [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
-        mma_sum sum = mma_add(w, mma_matrix(at + HEAD4 + 4u * d, KVS), mma_zero());
-        [[unroll]] for (uint i = 0u; i < 8u; i++) {
-            past_sums[8u * d + i] = past_sums[8u * d + i] * shrink[i / 4u] + MMA_AT(sum, i);
+        v[d] = mma_matrix(at + HEAD4 + 4u * d, KVS);
+    }
+    [[unroll]] for (uint r = 0u; r < BAND; r++) {
+        float shrink[2];
+        [[unroll]] for (uint i = 0u; i < 2u; i++) {
+            float before = past_top[2u * r + i], peak = before;
+            [[unroll]] for (uint j = 4u * i; j < 4u * i + 4u; j++) {
+                peak = max(peak, MMA_AT(scores[r], j));
+            }
+            peak = near_max(peak, 4u);
+            past_top[2u * r + i] = peak;
+            shrink[i] = exp2(before - peak);
+            float sum = past_weights[2u * r + i] * shrink[i];
+            [[unroll]] for (uint j = 4u * i; j < 4u * i + 4u; j++) {
+                MMA_AT(scores[r], j) = exp2(MMA_AT(scores[r], j) - peak);
+                sum += MMA_AT(scores[r], j);
+            }
+            past_weights[2u * r + i] = sum;
+        }
+        mma_a w = mma_halves(scores[r], at + 2u * HEAD4, KVS);
+        [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
+            mma_sum sum = mma_add(w, v[d], mma_zero());
+            [[unroll]] for (uint i = 0u; i < 8u; i++) {
+                uint at = (r * HEAD16 + d) * 8u + i;
+                past_sums[at] = past_sums[at] * shrink[i / 4u] + MMA_AT(sum, i);
+            }
         }
     }
 }
 
-// What the subgroups have, together: half of them at a time.
-void send_context(uint layer, uint tile, uint head)
+// What the subgroups have of the band's rows, together: of its tiles r to in front of r_end; `tile`
+// is its first. How much a subgroup's sums count is found once a row. Then they are laid as they
+// are, a row tile after the other: into the subgroup's own stage, in the order in which its
+// invocations hold them (no two of them meet in a bank). Who adds a place of all of them weighs.
+void send_context(uint layer, uint tile, uint r, uint r_end, uint head, uint share)
 {
-    [[unroll]] for (uint i = 0u; i < 2u; i++) {
-        float weights = near_add(past_weights[i], 4u);
-        if (lane % 4u == 0u) {
-            uint at = 2u * (warp * 16u + mma_row_of(lane, 4u * i));
-            squares[at] = past_top[i];
-            squares[at + 1u] = weights;
+    // Of each row by subgroup, sum of weights, largest score, more of the sum, the score again.
+    [[unroll]] for (uint i = 0u; i < 2u * BAND; i++) {
+        uint row = i / 2u * 16u + mma_row_of(lane, i % 2u * 4u);
+        float sum = near_add(past_weights[i], 2u);
+        tile_sums[warp * TOPS_ROW + row][lane % 4u] =
+            floatBitsToUint(lane % 2u == 0u ? sum : past_top[i]);
+    }
+    barrier();
+    uint row0 = (share * ROW_TILES + tile) * 16u; // the band's first
+    [[unroll]] for (uint u = 0u; u < BAND * 64u; u += GROUP) { // four of them a row
+        const uint each = SCALES4;
+        uint row = min((u + t) / 4u, BAND * 16u - 1u);
+        float scale[each], weight[each], top = FLOOR, sum = 0.0;
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            uint w = 4u * j + t % 4u;
+            vec4 v = uintBitsToFloat(tile_sums[min(w, WARPS - 1u) * TOPS_ROW + row]);
+            weight[j] = WARPS % 4u == 0u || w < WARPS ? v.x + v.z : 0.0;
+            scale[j] = v.y;
+            top = max(top, v.y);
+        }
+        top = near_max(top, 4u);
+        [[unroll]] for (uint j = 0u; j < each; j++) {
+            scale[j] = exp2(scale[j] - top);
+            sum += scale[j] * weight[j];
+        }
+        sum = near_add(sum, 4u);
+        if (u + t < BAND * 64u) {
+            float whole = 1.0 / max(sum, 1.0e-30); // a share may have no keys of a row
+            [[unroll]] for (uint j = 0u; j < each; j++) {
+                tile_sums[SCALES_AT + row * SCALES4 + j][t % 4u] =
+                    floatBitsToUint(scale[j] * whole);
+            }
+            if (t % 4u == 0u && row / 16u >= r && row / 16u < r_end) {
+                uint to = 4u * (sent_at(layer) + LEVELS_AT) + (row0 + row) * HEADS + head;
+                float level = sum > 0.0 ? top + log2(sum) : FLOOR;
+                keys[to] = floatBitsToUint(level) & ~MARK_BIT | bit;
+            }
         }
     }
-    uint row = t / HEAD4, four = t % HEAD4;
-    vec4 o = vec4(0.0);
-    float top = FLOOR, weights = 0.0;
-    [[unroll]] for (uint part = 0u; part < 2u; part++) {
-        if (warp / HALF_WARPS == part) {
-            [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
-                mma_sum sum = mma_zero();
-                [[unroll]] for (uint i = 0u; i < 8u; i++) {
-                    MMA_AT(sum, i) = past_sums[8u * d + i];
+    // Not a copy of it for each tile: instructions that are new cost more than what they do.
+    [[dont_unroll]] for (; r < r_end; r++) {
+        [[unroll]] for (uint b = 0u; b < BAND; b++) {
+            if (b == r) {
+                [[unroll]] for (uint q = 0u; q < 4u * HEAD16; q++) { // pairs of columns
+                    uint at = b * HEAD16 * 8u + 2u * q;
+                    tile_halves[AREA_K + warp * STAGE + q * 32u + lane] =
+                        floatBitsToUint(vec2(past_sums[at], past_sums[at + 1u]));
                 }
-                mma_put(sum, warp % HALF_WARPS * 16u * HS + 4u * d, HS);
             }
         }
         barrier();
-        if (part == 0u) {
+        for (uint q = warp; q < 4u * HEAD16; q += WARPS) {
+            uint row = mma_row_of(lane, q % 4u * 2u);
+            uint pair = q / 4u * 8u + mma_column_of(lane, q % 4u * 2u) / 2u;
+            vec4 scale[SCALES4];
+            [[unroll]] for (uint j = 0u; j < SCALES4; j++) {
+                scale[j] = uintBitsToFloat(tile_sums[SCALES_AT + (r * 16u + row) * SCALES4 + j]);
+            }
+            vec2 o = vec2(0.0);
             [[unroll]] for (uint w = 0u; w < WARPS; w++) {
-                top = max(top, squares[2u * (w * 16u + row % 16u)]);
+                o += scale[w / 4u][w % 4u] *
+                     uintBitsToFloat(tile_halves[AREA_K + w * STAGE + q * 32u + lane]);
             }
-        }
-        [[unroll]] for (uint w = 0u; w < HALF_WARPS; w++) {
-            uint at = 2u * ((part * HALF_WARPS + w) * 16u + row % 16u);
-            if (part * HALF_WARPS + w < WARPS) {
-                float weight = exp(squares[at] - top);
-                weights += weight * squares[at + 1u];
-                o += weight * uintBitsToFloat(tile_sums[(w * 16u + row % 16u) * HS + four]);
-            }
+            uint to = (row0 + r * 16u + row) * CONTEXT8;
+            to = 4u * (sent_at(layer) + CONTEXT_AT + to) + head * PAIRS + pair;
+            o = clamp(o, vec2(-LARGEST), vec2(LARGEST));
+            keys[to] = packHalf2x16(o) & ~MARK_BIT | bit;
         }
         barrier();
-    }
-    if (row < 16u) {
-        uint to = 2u * (sent_at(layer) + CONTEXT_AT + (tile * 16u + row) * CONTEXT8);
-        sent_fours[to + head * HEAD4 + four] = half4(o / weights) & ~MARK_BIT | bit;
     }
 }
 
-void attend_past(uint layer, uint tile, uint head)
+void attend_past(uint layer, uint task)
 {
+    uint share = task % KEY_SHARES, head = task / KEY_SHARES % HEADS;
+    uint band = task / (KEY_SHARES * HEADS), tile = band * ROW_TILES / BANDS;
+    uint end = (band + 1u) * ROW_TILES / BANDS; // of its tiles
+    if (layer + 1u == a.layers && ONE_LAST && (last_tile < tile || last_tile >= end)) {
+        return;
+    }
     uint kv = head / (HEADS / KV_HEADS);
     uint cache8 = layer * (a.cache_stride / 2u) + (stream * KV_HEADS + kv) * CAPACITY * HEAD8;
     uint tile0 = first / 16u;
-    uint n = min((first_place + 15u) / 16u - tile0, CAPACITY / 16u), end = tile + 1u;
-    FETCH_TILE(now, warp)
-    FETCH_TILE(next, warp + WARPS)
-    [[unroll]] for (uint d = 0u; d < HEAD16; d++) {
-        past_q[d] = mma_rows(AREA_Q + 4u * d, QS);
+    uint n = min((first_place + 15u) / 16u - tile0, CAPACITY / 16u);
+    // Shares have as many rounds of all subgroups; the last one has this frame's rows, too.
+    uint each = (n + WARPS - 1u) / WARPS + (end + WARPS - 1u) / WARPS;
+    each = (each + KEY_SHARES - 1u) / KEY_SHARES * WARPS;
+    bool last = share + 1u == KEY_SHARES;
+    uint key0 = min(share * each, n), past_end = last ? n : min(key0 + each, n);
+    ASK(key0 + warp, past_end)
+    uvec4 own[QUERIES_OWN];
+    AWAIT(QUERIES_OWN, own,
+          sent[sent_at(layer) + QUERIES_AT + (head * KEY_ROWS + tile * 16u) * HEAD8 +
+               min(t + GROUP * p, (end - tile) * 16u * HEAD8 - 1u)])
+    [[unroll]] for (uint j = 0u; j < QUERIES_OWN; j++) {
+        uint i = t + GROUP * j, to = AREA_Q + i / HEAD8 * QS + 2u * (i % HEAD8);
+        if (DIRECT && i < BAND * 16u * HEAD8) { // see score_keys()
+            uint pair = i % 4u;
+            [[unroll]] for (uint d = 0u; d < 4u; d++) {
+                tile_halves[AREA_Q + i / 4u * QS + 2u * d + pair / 2u][pair % 2u] = own[j][d];
+            }
+        } else if (i < BAND * 16u * HEAD8) {
+            tile_halves[to] = own[j].xy;
+            tile_halves[to + 1u] = own[j].zw;
+        }
     }
-    [[unroll]] for (uint i = 0u; i < HEAD16 * 8u; i++) {
+    barrier();
+    [[unroll]] for (uint i = 0u; i < BAND * HEAD16; i++) {
+        past_q[i] = mma_rows(AREA_Q + i / HEAD16 * 16u * QS + i % HEAD16 * 4u, QS);
+    }
+    [[unroll]] for (uint i = 0u; i < BAND * HEAD16 * 8u; i++) {
         past_sums[i] = 0.0;
     }
-    [[unroll]] for (uint i = 0u; i < 2u; i++) {
+    [[unroll]] for (uint i = 0u; i < BAND * 2u; i++) {
         past_top[i] = FLOOR;
         past_weights[i] = 0.0;
     }
+    barrier();
     // All subgroups as often: those without a tile see none of the keys that they have fetched.
-    for (uint i0 = 0u; i0 < n; i0 += WARPS) {
+    for (uint i0 = key0; i0 < past_end; i0 += WARPS) {
         uint i = i0 + warp, token = (tile0 + i) * 16u;
-        stage_now();
-        [[unroll]] for (uint j = 0u; j < 2u * TILE_OWN; j++) {
-            now[j] = next[j];
-        }
-        FETCH_TILE(next, i + 2u * WARPS)
-        absorb(i0 == 0u || i0 + WARPS >= n, max(first, token) - token,
-               max(min(first_place, token + 16u), token) - token, false);
+        stage();
+        score_keys();
+        ASK(i + WARPS, past_end)
+        absorb(i0 == 0u || i0 + WARPS >= past_end, int(first - token),
+               i < past_end ? int(first_place - token) : 0, 0u, false);
     }
-    for (uint i0 = 0u; i0 < end; i0 += WARPS) {
-        uint i = min(i0 + warp, tile), from = sent_at(layer) + (kv * KEY_ROWS + i * 16u) * HEAD8;
-        AWAIT(2u * TILE_OWN, now, sent[from + p / TILE_OWN * VALUES_AT +
-                                       min(lane + 32u * (p % TILE_OWN), 16u * HEAD8 - 1u)])
-        stage_now();
-        absorb(true, 0u, i0 + warp > tile ? 0u : 16u, i == tile);
+    for (uint i0 = 0u; last && i0 < end; i0 += WARPS) {
+        uint i = i0 + warp, at = min(i, end - 1u) * 16u * HEAD8;
+        AWAIT(2u * TILE_OWN, asked, sent[sent_at(layer) + p / TILE_OWN * VALUES_AT +
+                                         kv * KEY_ROWS * HEAD8 + at +
+                                         min(lane + 32u * (p % TILE_OWN), 16u * HEAD8 - 1u)])
+        stage();
+        score_keys();
+        absorb(true, 0, i < end ? 16 * (int(tile) - int(i)) + 1 : -64, 16u, true);
     }
-    send_context(layer, tile, head);
+    warp_fence(); // the sums take the place of the subgroup's last keys and values
+    bool all = layer + 1u < a.layers || !ONE_LAST;
+    uint r_end = (all ? end : last_tile + 1u) - tile;
+    send_context(layer, tile, all ? 0u : last_tile - tile, r_end, head, share);
 }
+
+// ---- q, k, v ---------------------------------------------------------------------------------
 
 void attention(uint layer, uint tile, uint head)
 {
-    const float scale = inversesqrt(float(HEAD_DIM));
+    // PAST: scores are exponents of two
+    const float scale = inversesqrt(float(HEAD_DIM)) * (PAST ? LOG2_E : 1.0);
     uint kv = head / (HEADS / KV_HEADS);
     uint w0 = a.at_qkv + layer * a.layer_stride, q0 = head * HEAD16;
     uint k0 = (Q_COLUMNS + kv * HEAD_DIM) / 16u - HEAD16, v0 = k0 + KV_COLUMNS / 16u - HEAD16;
@@ -533,7 +663,10 @@ void attention(uint layer, uint tile, uint head)
                  v.w * r.z + v.z * r.w);
         uvec2 h = half4(part == 0u ? v * scale : v);
         uint place = tile * 16u + row;
-        if (part == 0u) {
+        if (part == 0u && PAST) {
+            uint at = sent_at(layer) + QUERIES_AT + (head * KEY_ROWS + place) * HEAD8;
+            sent_fours[2u * at + four] = h & ~MARK_BIT | bit;
+        } else if (part == 0u) {
             tile_halves[AREA_Q + row * QS + four] = h;
         } else if (head % (HEADS / KV_HEADS) == 0u) { // one of a group
             uint at = sent_at(layer) + (part - 1u) * VALUES_AT;
@@ -548,17 +681,39 @@ void attention(uint layer, uint tile, uint head)
             }
         }
     }
-    barrier(); // what it waits for is its own, too
-    if (is_needed(layer, tile)) {
-        if (PAST) {
-            attend_past(layer, tile, head);
-        } else {
-            attend(layer, tile, head);
-        }
+    if (!PAST && is_needed(layer, tile)) {
+        barrier(); // what it waits for is its own, too
+        attend(layer, tile, head);
     }
 }
 
 // ---- output projection and MLP ---------------------------------------------------------------
+
+uvec4 context[CONTEXT_OWN * KEY_SHARES]; // from each share of the keys
+
+// PAST: means over the shares of the keys to one over all of them, in the first's place.
+void join_shares(uint layer, uint tile)
+{
+    uint levels[CONTEXT_OWN * KEY_SHARES], from = 4u * (sent_at(layer) + LEVELS_AT);
+    AWAIT(CONTEXT_OWN * KEY_SHARES, levels,
+          keys[from + ((p % KEY_SHARES * ROW_TILES + tile) * 16u +
+                       min((t + GROUP * (p / KEY_SHARES)) / CONTEXT8, 15u)) * HEADS +
+               (t + GROUP * (p / KEY_SHARES)) % CONTEXT8 / HEAD8])
+    [[unroll]] for (uint j = 0u; j < CONTEXT_OWN; j++) {
+        float top = FLOOR, sum = 0.0;
+        [[unroll]] for (uint p = 0u; p < KEY_SHARES; p++) {
+            top = max(top, uintBitsToFloat(levels[j * KEY_SHARES + p]));
+        }
+        vec4 left = vec4(0.0), right = vec4(0.0);
+        [[unroll]] for (uint p = 0u; p < KEY_SHARES; p++) {
+            float weight = exp2(uintBitsToFloat(levels[j * KEY_SHARES + p]) - top);
+            sum += weight;
+            left += weight * loaded(context[j * KEY_SHARES + p].xy);
+            right += weight * loaded(context[j * KEY_SHARES + p].zw);
+        }
+        context[j * KEY_SHARES] = uvec4(half4(left / sum), half4(right / sum));
+    }
+}
 
 void mlp(uint layer, uint tile, uint slice, uint row)
 {
@@ -575,13 +730,17 @@ void mlp(uint layer, uint tile, uint slice, uint row)
           w0 + (min(slice * (UNITS / 16u) + k, DOWN16 - 1u) * D16 + col) * 32u)
     take_x(layer, tile, row);
     uint from = sent_at(layer) + CONTEXT_AT + tile * 16u * CONTEXT8;
-    uvec4 context[CONTEXT_OWN];
-    AWAIT(CONTEXT_OWN, context, sent[from + min(t + GROUP * p, 16u * CONTEXT8 - 1u)])
+    AWAIT(CONTEXT_OWN * KEY_SHARES, context,
+          sent[from + p % KEY_SHARES * KEY_ROWS * CONTEXT8 +
+               min(t + GROUP * (p / KEY_SHARES), 16u * CONTEXT8 - 1u)])
+    if (PAST) {
+        join_shares(layer, tile);
+    }
     [[unroll]] for (uint j = 0u; j < CONTEXT_OWN; j++) {
         uint i = t + GROUP * j, to = AREA_C + i / CONTEXT8 * CS + 2u * (i % CONTEXT8);
         if (i < 16u * CONTEXT8) {
-            tile_halves[to] = context[j].xy;
-            tile_halves[to + 1u] = context[j].zw;
+            tile_halves[to] = context[j * KEY_SHARES].xy;
+            tile_halves[to + 1u] = context[j * KEY_SHARES].zw;
         }
     }
     barrier();
@@ -706,8 +865,10 @@ void main()
         for (uint task = a.first_task + wg; task < min(a.end_task, TASKS); task += n_wg) {
             if (task < ATTENTION_TASKS) {
                 attention(layer, task / HEADS, task % HEADS);
+            } else if (PAST && task < ATTENTION_TASKS + PAST_TASKS) {
+                attend_past(layer, task - ATTENTION_TASKS);
             } else {
-                uint i = task - ATTENTION_TASKS, tile = i / SLICES;
+                uint i = task - ATTENTION_TASKS - PAST_TASKS, tile = i / SLICES;
                 if (is_needed(layer, tile)) {
                     bool all = PAST || layer + 1u < a.layers; // the last row is not always the same
                     mlp(layer, tile, i % SLICES, all ? NONE : last_row);

@@ -544,9 +544,25 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
 
 // ---- the prefill in one kernel ---------------------------------------------------------------
 
-uint32_t gpu_prefill_tasks(const struct gpu_shape *s)
+// Workgroups: as many as a layer has pieces, but for those of attention over a past, which come
+// between.
+static uint32_t prefill_groups(const struct gpu_shape *s)
 {
     return AG_DIV_UP(s->max_rows, 16u) * (s->c.heads + AG_DIV_UP(s->c.mlp, s->prefill_units));
+}
+
+// As declared in shaders/model/prefill.comp.
+static uint32_t key_shares(const struct gpu_shape *s)
+{
+    uint32_t bands = AG_DIV_UP(AG_DIV_UP(s->max_rows, 16u), 3u);
+    return s->max_rows > s->c.tokens ? AG_MIN(prefill_groups(s) / (bands * s->c.heads), 8u) : 1;
+}
+
+uint32_t gpu_prefill_tasks(const struct gpu_shape *s)
+{
+    uint32_t bands = AG_DIV_UP(AG_DIV_UP(s->max_rows, 16u), 3u);
+    bool past = s->max_rows > s->c.tokens;
+    return prefill_groups(s) + (past ? bands * s->c.heads * key_shares(s) : 0);
 }
 
 // As declared in shaders/model/prefill.comp.
@@ -557,23 +573,24 @@ static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
     uint32_t head16 = c->head_dim / 16, head4 = 4 * head16, units = s->prefill_units;
     uint32_t rest = 16 * (4 * d16 + 2 + AG_MAX(c->heads * head4, units / 4) + 2);
     bool past = s->max_rows > c->tokens;
-    uint32_t warps = DECODE_MATRIX_GROUP / 32, stages = 16 * warps * (2 * head4 + 2);
-    uint32_t halves = AG_MAX(rest, past ? stages : 16 * tiles * (head4 + 2)) +
-                      16 * (head4 + 2 + (past ? 0 : keys4 + 2));
+    uint32_t warps = s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] / 32, band = 3 * 16; // rows
+    uint32_t stages = 16 * warps * (2 * head4 + (s->emulated ? 4 : 2));
+    uint32_t halves = past ? AG_MAX(rest, stages) + (s->emulated ? band * (head4 + 2) : 0)
+                           : AG_MAX(rest, 16 * tiles * (head4 + 2)) + 16 * (head4 + 2 + keys4 + 2);
     uint32_t sums[] = {
-        shares_of(head16, tiles) * (head4 + 1), shares_of(3 * head16, 4) * (3 * head4 + 1),
-        past ? AG_DIV_UP(warps, 2u) * (head4 + 1) : keys4 + 1, shares_of(d16, 2) * (4 * d16 + 1),
+        past ? 0 : AG_MAX(shares_of(head16, tiles) * (head4 + 1), keys4 + 1),
+        shares_of(3 * head16, 4) * (3 * head4 + 1), shares_of(d16, 2) * (4 * d16 + 1),
         shares_of(units / 8, 4) * (units / 2 + 1),
         shares_of(s->head_columns / 16, 6) * (s->head_columns / 4 + 1),
     }, most = 0;
     for (size_t i = 0; i < AG_COUNT(sums); i++) {
         most = AG_MAX(most, sums[i]);
     }
-    most = AG_MAX(16 * most, round_keys4(c));
-    uint32_t squares = AG_MAX(16 * 2 * d16, past ? 32 * warps : 0);
-    return 8 * halves + 16 * most + 4 * squares + 64 + 4 * c->round * c->head_dim +
+    uint32_t join = past ? warps * (band + 2) + band * AG_DIV_UP(warps, 4u) : 0;
+    most = AG_MAX(AG_MAX(16 * most, join), round_keys4(c));
+    return 8 * halves + 16 * most + 4 * 16 * 2 * d16 + 64 + 4 * c->round * c->head_dim +
            4 * (3 * c->round + 16) +
-           (s->emulated ? 4 * DECODE_MATRIX_GROUP : 0);
+           (s->emulated ? 4 * 32 * warps : 0);
 }
 
 // A workgroup a piece of work, so that each keeps to its rows; fewer units a piece where there are
@@ -584,16 +601,17 @@ static void choose_prefill(struct gpu_shape *s, const struct ag_gpu_info *info)
     uint32_t cores = info->software ? UINT32_MAX : info->cores / s->streams;
     s->prefill_groups = 1;
     s->prefill_units = AG_MIN(96u, AG_ALIGN_UP(c->mlp, 16u));
-    s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] = DECODE_MATRIX_GROUP;
-    while (gpu_prefill_tasks(s) > cores && s->prefill_units < c->mlp) {
+    // what is emulated is for tests: lavapipe has 32 KB of shared memory
+    s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] = s->emulated ? 256 : DECODE_MATRIX_GROUP;
+    while (prefill_groups(s) > cores && s->prefill_units < c->mlp) {
         s->prefill_units += 16;
     }
     // shaders/lib/pick_warps.glsl counts up to a workgroup an invocation
     s->whole_prefill = s->resident && s->tensor &&
-                       gpu_prefill_tasks(s) <= AG_MIN(cores, DECODE_MATRIX_GROUP) &&
+                       prefill_groups(s) <= AG_MIN(cores, DECODE_MATRIX_GROUP) &&
                        prefill_shared_bytes(s) <= info->max_shared_bytes;
     if (s->whole_prefill && !info->software) {
-        s->prefill_groups = gpu_prefill_tasks(s);
+        s->prefill_groups = prefill_groups(s);
     }
 }
 
@@ -932,7 +950,9 @@ static uint64_t prefill_sent_bytes(const struct gpu_shape *s)
     const struct ag_model_config *c = &s->c;
     uint64_t rows = AG_ALIGN_UP(s->max_rows, 16u), width = AG_ALIGN_UP(c->width, 16u);
     uint64_t slices = AG_DIV_UP(c->mlp, s->prefill_units);
-    return rows * (2 * (2 * c->kv_heads + c->heads) * c->head_dim + (4 + 2 * slices) * width);
+    uint64_t past = s->max_rows > c->tokens, shares = key_shares(s);
+    return rows * (2 * (2 * c->kv_heads + (past + shares) * c->heads) * c->head_dim +
+                   past * 4 * shares * c->heads + (4 + 2 * slices) * width);
 }
 
 uint64_t gpu_resource_bytes(const struct gpu_shape *s, enum gpu_resource resource)
