@@ -45,6 +45,7 @@ layout(std430, set = 0, binding = 2) buffer x_block { float x[]; };
 // [layers][streams][KVH][CAPACITY][HEAD4]
 layout(std430, set = 0, binding = 3) coherent buffer k_block { uvec2 k_cache[]; };
 layout(std430, set = 0, binding = 4) coherent buffer v_block { uvec2 v_cache[]; };
+layout(std430, set = 0, binding = 4) coherent buffer v_word_block { uint v_words[]; };
 // What workgroups hand over is volatile: all loads are on their way before the first is used.
 // [streams][H][MAX_SPLITS + 1][K][HEAD8] halves, two bits of mark
 layout(std430, set = 0, binding = 5) coherent volatile buffer sum_block { uvec2 attn_sums4[]; };
@@ -380,12 +381,16 @@ void weigh(uint tile, uint end, bool own_keys)
     }
 }
 
+// In short contexts coopMatLoad's way is as quick.
+const bool DIRECT = MATRIX_DIRECT != 0u && GATHERED;
+
 // A subgroup has tiles of keys for the scores, a tile of dimensions and every O_SHARES-th tile of
 // keys for the sum. Slow to load (lib/matrix.glsl), so asked for while others work. The last tile
 // may hold places that are not written yet, or just now: they are masked, and finite whatever they
 // are.
 mma_a next_keys[K_EACH * HEAD16];
 mma_b next_values[V_EACH];
+uvec4 next_words[V_EACH]; // or, DIRECT, two dimensions of four keys each
 
 void fetch_chunk(uint cache0, uint tile, uint end)
 {
@@ -398,7 +403,15 @@ void fetch_chunk(uint cache0, uint tile, uint end)
     [[unroll]] for (uint j = 0u; j < V_EACH; j++) {
         uint i = warp / HEAD16 + O_SHARES * j;
         uint at = (key_tile0 + min(tile + i, end - 1u)) * 16u % CAPACITY;
-        next_values[j] = mma_values(cache0 + at * HEAD4 + 4u * (warp % HEAD16), HEAD4);
+        if (!DIRECT) {
+            next_values[j] = mma_values(cache0 + at * HEAD4 + 4u * (warp % HEAD16), HEAD4);
+            continue;
+        }
+        uint word = 2u * (cache0 + at * HEAD4 + 4u * (warp % HEAD16)) + lane / 4u;
+        [[unroll]] for (uint e = 0u; e < 4u; e++) {
+            uint key = 2u * (lane % 4u) + e % 2u + e / 2u * 8u;
+            next_words[j][e] = v_words[word + key * 2u * HEAD4];
+        }
     }
 }
 
@@ -414,6 +427,7 @@ void forget_task()
     }
     [[unroll]] for (uint i = 0u; i < V_EACH; i++) {
         next_values[i] = mma_b_zero();
+        next_words[i] = uvec4(0u);
     }
 }
 
@@ -426,6 +440,33 @@ void fetch_task(uint layer, uint head, uint piece)
     if (!own_keys) {
         fetch_chunk(cache_at(layer, head), piece * piece_tiles,
                     min((piece + 1u) * piece_tiles, n_key_tiles));
+    }
+}
+
+// DIRECT: a second factor wants two keys of a dimension in a word, which are one by one in memory. So
+// an invocation asks for two dimensions side by side: the first's column is lane / 4, the other's 8
+// more.
+mma_b asked_values(uint j)
+{
+    if (!DIRECT) {
+        return next_values[j];
+    }
+    uvec2 left = next_words[j].xz, right = next_words[j].yw;
+    uvec2 even = left & 0xffffu | right << 16u, odd = left >> 16u | right & 0xffff0000u;
+    return mma_given(uvec4(even, odd));
+}
+
+// What comes of that, to tile_sums.
+void put_values(mma_sum sum, uint at)
+{
+    if (!DIRECT) {
+        mma_put(sum, at, HS);
+        return;
+    }
+    [[unroll]] for (uint i = 0u; i < 8u; i += 4u) {
+        vec4 v = vec4(MMA_AT(sum, i), MMA_AT(sum, i + 2u), MMA_AT(sum, i + 1u),
+                      MMA_AT(sum, i + 3u));
+        tile_sums[at + mma_row_of(lane, i) * HS + lane % 4u] = floatBitsToUint(v);
     }
 }
 
@@ -457,10 +498,10 @@ void attend_cache(uint layer, uint head, uint piece, inout vec4 o)
             [[unroll]] for (uint j = 0u; j < V_EACH; j++) {
                 uint i = share + O_SHARES * j;
                 if (i < CHUNK16) {
-                    sum = mma_add(mma_rows(AREA_P + 4u * i, PS), next_values[j], sum);
+                    sum = mma_add(mma_rows(AREA_P + 4u * i, PS), asked_values(j), sum);
                 }
             }
-            mma_put(sum, share * 16u * HS + warp % HEAD16 * 4u, HS);
+            put_values(sum, share * 16u * HS + warp % HEAD16 * 4u);
         }
         bool more = tile + CHUNK16 < end;
         if (more) {
