@@ -443,9 +443,9 @@ void fetch_task(uint layer, uint head, uint piece)
     }
 }
 
-// DIRECT: a second factor wants two keys of a dimension in a word, which are one by one in memory. So
-// an invocation asks for two dimensions side by side: the first's column is lane / 4, the other's 8
-// more.
+// DIRECT: a second factor wants two keys of a dimension in a word, which are one by one in memory.
+// So an invocation asks for two dimensions side by side: the first's column is lane / 4, the
+// other's 8 more.
 mma_b asked_values(uint j)
 {
     if (!DIRECT) {
