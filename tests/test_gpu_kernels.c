@@ -100,7 +100,7 @@ static void whole_prefill(void **state)
 
 // ---- the form of VK_KHR_cooperative_matrix ----------------------------------------------------
 
-enum { TYPE = 4456, LOAD, STORE, MUL_ADD, LENGTH, KHR_CAPABILITY = 6022, NV_CAPABILITY = 5357 };
+enum { TYPE = 4456, LOAD, STORE, MUL_ADD }; // and length
 
 // Instructions of a kind; every one of them is whole.
 static uint32_t count(const uint32_t *code, size_t bytes, uint32_t op)

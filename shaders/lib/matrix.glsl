@@ -32,8 +32,8 @@
 // MMA_TILE: halves and sums share one array `tile` of uvec4, in which places and strides of halves
 // count eights, those of sums fours.
 // All invocations of a subgroup call them together. The includer has declared `tile_halves`,
-// `tile_sums` (MMA_TILE: `tile`) and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE and MMA_OUTPUTS, the
-// buffers.
+// `tile_sums` (MMA_TILE: `tile`) and, for MMA_WEIGHTS, MMA_WEIGHTS_3, MMA_CACHE and MMA_OUTPUTS,
+// the buffers.
 #define MMA_SCRATCH 48u
 #ifdef MMA_TILE
 #define MMA_SUMS4
@@ -46,9 +46,6 @@
 #define MMA_FOUR(four, n) (four)
 #endif
 
-// MATRIX_DIRECT: of B an invocation holds two pairs of rows of column lane / 4, then of the column
-// 8 to the right: eight halves of a column in memory are what it needs of two tiles, if the order of
-// the depth does not matter (model/prefill.comp).
 // Who holds what of a sum (src/model/gpu_weights.c asks the device): an invocation two pairs of
 // columns of row lane / 4, then of the row 8 below.
 uint mma_row_of(uint lane, uint i)
@@ -60,6 +57,10 @@ uint mma_column_of(uint lane, uint i)
 {
     return lane % 4u * 2u + i / 2u % 2u * 8u + i % 2u;
 }
+
+// MATRIX_DIRECT: of B an invocation holds two pairs of rows of column lane / 4, then of the column
+// 8 to the right. Eight halves of a column, side by side in memory, are what it needs of two tiles,
+// if the order of the depth does not matter (model/prefill.comp).
 
 #ifdef EMULATED
 
@@ -365,7 +366,7 @@ mma_w mma_ask_3(uint at)
 }
 #endif
 
-mma_b mma_given(uvec4 w)
+mma_b mma_asked(mma_w w)
 {
     mma_b m;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
@@ -376,10 +377,7 @@ mma_b mma_given(uvec4 w)
     return m;
 }
 
-mma_b mma_asked(mma_w w)
-{
-    return mma_given(w);
-}
+#define mma_given mma_asked
 
 #ifdef MMA_CACHE
 mma_a mma_keys(uint at, uint stride)

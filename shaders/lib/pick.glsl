@@ -1,8 +1,7 @@
 // One selection round (M5.2): argmax of every slot without repeats, budget, stop by predicted loss.
 // The includer has `logits` (PICK_WARPS: `keys`), `results` and `forced` buffers, a push block `a`
 // with the fields of select_args used here, and calls forget_bans(), then (barrier between)
-// ban_results() for the ids
-// already taken. PICK_WARPS: by a subgroup of 32 (lib/pick_warps.glsl).
+// ban_results() for the ids already taken. PICK_WARPS: by a subgroup of 32 (lib/pick_warps.glsl).
 shared uint emitted[ROUND];
 shared uint n_slots;           // of this round
 shared uint fed[ROUND], n_fed; // valid ids of the round, in order

@@ -104,7 +104,7 @@ float warp_max(float v)
     return subgroupMax(v);
 }
 
-// (No loop: not every compiler unrolls it.)
+// Of 2, 4, 8 or 16 neighbours (no loop: not every compiler unrolls it).
 float near_add(float v, uint n)
 {
     v = n > 8u ? v + subgroupShuffleXor(v, 8u) : v;

@@ -381,7 +381,8 @@ void weigh(uint tile, uint end, bool own_keys)
     }
 }
 
-// In short contexts coopMatLoad's way is as quick.
+// Values are asked for by words (see asked_values()); in short contexts a load of the matrix is as
+// quick.
 const bool DIRECT = MATRIX_DIRECT != 0u && GATHERED;
 
 // A subgroup has tiles of keys for the scores, a tile of dimensions and every O_SHARES-th tile of
@@ -443,7 +444,7 @@ void fetch_task(uint layer, uint head, uint piece)
     }
 }
 
-// DIRECT: a second factor wants two keys of a dimension in a word, which are one by one in memory.
+// A second factor wants two keys of a dimension in a word, which are one by one in memory.
 // So an invocation asks for two dimensions side by side: the first's column is lane / 4, the
 // other's 8 more.
 mma_b asked_values(uint j)

@@ -1,7 +1,9 @@
 // The prefill in one kernel, for matrix units: ids that are pending (context `frames`), then the
 // vision tokens. Its pieces of work, in their order:
-//     a layer     attention of 16 rows and a head: RMSNorm, q, k, v, RoPE; softmax(q k) v
-//                 over the keys of earlier frames and the rows so far
+//     a layer     16 rows and a head: RMSNorm, q, k, v, RoPE; in context `canvas` also
+//                 softmax(q k) v over the rows so far
+//                 in context `frames` that for a band of three times 16 rows, a head and a share of
+//                 the keys: those of earlier frames and the rows so far
 //                 the rest of 16 rows with a slice of the MLP's units: x += W_o context (everybody
 //                 the whole of it), RMSNorm, silu(gate) * up, down: a share of x
 //     then        the heads for a few columns
@@ -9,10 +11,11 @@
 // where it is not always the same, the rows of its tile.
 // Workgroups work on pieces wg, wg + n, .. of a layer and then of the next one, so the first piece
 // not yet done never waits for a later one: any number of them that run at the same time comes
-// through, with the same bits. One a piece is quick, and each then keeps to its rows.
+// through, with the same bits. As many as a layer has pieces of the first and the last kind are
+// quick: each of them keeps to its rows.
 //
 // What a piece needs of others comes through sent[], in words that tell their turn
-// (lib/words.glsl): of each layer a place of its own, one use a frame. Weights are asked for before.
+// (lib/words.glsl): of each layer a place of its own, one use a frame. Weights are asked for first.
 // Workgroups: any number, 1, streams.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -75,7 +78,7 @@ const uint LOGITS = ROUND * VOCAB + ROUND, LOGITS16 = (LOGITS + 15u) / 16u;
 const uint HEAD_TASKS = (LOGITS + HEAD_COLUMNS - 1u) / HEAD_COLUMNS;
 const float MASKED = -3.0e38; // no score is that low
 const float FLOOR = 0.5 * MASKED;
-// Context `frames`: ids may be pending in front of the tokens, and keys of earlier frames are there.
+// Context `frames`: ids may be pending in front of the tokens, and earlier frames have left keys.
 const bool PAST = MAX_ROWS > TOKENS;
 // Attention over a past is a piece of its own: a band of row tiles with a share of the keys.
 const uint BAND = 3u, BANDS = (ROW_TILES + BAND - 1u) / BAND;
@@ -369,7 +372,7 @@ void attend(uint layer, uint tile, uint head)
 // Three tiles of rows share what is read of the keys, and workgroups share the keys: those of the
 // cache, then those of this frame's rows. A subgroup takes a tile of 16 keys at a time: scores
 // become weights where the product leaves them, and it has its own sums (online softmax) until the
-// end. It asks for the next tile of the cache as soon as this one's registers are free.
+// end. It asks for its next tile of the cache as soon as the registers of this one are free.
 
 const uint TILE_OWN = (16u * HEAD8 + 31u) / 32u; // eights of a tile, of an invocation
 const uint QUERIES_OWN = (BAND * 16u * HEAD8 + GROUP - 1u) / GROUP;
@@ -629,6 +632,7 @@ void attend_past(uint layer, uint task)
 
 // ---- q, k, v ---------------------------------------------------------------------------------
 
+// Without a past the attention, too.
 void attention(uint layer, uint tile, uint head)
 {
     // PAST: scores are exponents of two

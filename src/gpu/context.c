@@ -374,7 +374,14 @@ static bool has_host_clock(const struct candidate *c)
     return device && host;
 }
 
-// 16 x 16 x 16 products of halves with float32 sums, by subgroups of 32 (shaders/lib/matrix.glsl).
+// 16 x 16 x 16 products of halves with float32 sums, by a subgroup (shaders/lib/matrix.glsl).
+// `p`: of either extension.
+#define IS_OUR_PRODUCT(p, result)                                                                 \
+    ((p)->MSize == 16 && (p)->NSize == 16 && (p)->KSize == 16 &&                                  \
+     (p)->AType == VK_COMPONENT_TYPE_FLOAT16_NV && (p)->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&  \
+     (p)->CType == VK_COMPONENT_TYPE_FLOAT32_NV && (result) == VK_COMPONENT_TYPE_FLOAT32_NV &&    \
+     (p)->scope == VK_SCOPE_SUBGROUP_NV)
+
 static bool has_khr_matrices(const struct candidate *c, VkInstance instance)
 {
     uint32_t n = 0;
@@ -389,19 +396,13 @@ static bool has_khr_matrices(const struct candidate *c, VkInstance instance)
     }
     bool found = false, listed = get(c->physical, &n, list) >= VK_SUCCESS;
     for (uint32_t i = 0; i < n && listed; i++) {
-        const struct khr_matrix_properties *p = &list[i];
-        found = found || (p->MSize == 16 && p->NSize == 16 && p->KSize == 16 &&
-                          p->AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-                          p->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-                          p->CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
-                          p->ResultType == VK_COMPONENT_TYPE_FLOAT32_NV &&
-                          !p->saturatingAccumulation && p->scope == VK_SCOPE_SUBGROUP_NV);
+        found = found || (IS_OUR_PRODUCT(&list[i], list[i].ResultType) &&
+                          !list[i].saturatingAccumulation);
     }
     ag_free(list);
     return found;
 }
 
-// The same by NVIDIA's extension.
 static bool has_nv_matrices(const struct candidate *c)
 {
     uint32_t n = 0;
@@ -413,13 +414,7 @@ static bool has_nv_matrices(const struct candidate *c)
     vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(c->physical, &n, list);
     bool found = false;
     for (uint32_t i = 0; i < n; i++) {
-        const VkCooperativeMatrixPropertiesNV *p = &list[i];
-        found = found || (p->MSize == 16 && p->NSize == 16 && p->KSize == 16 &&
-                          p->AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-                          p->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-                          p->CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
-                          p->DType == VK_COMPONENT_TYPE_FLOAT32_NV &&
-                          p->scope == VK_SCOPE_SUBGROUP_NV);
+        found = found || IS_OUR_PRODUCT(&list[i], list[i].DType);
     }
     ag_free(list);
     return found;

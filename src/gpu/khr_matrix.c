@@ -1,3 +1,5 @@
+#include "interface/model_spec.h"
+#include "spirv.h"
 #include "vk.h"
 
 #include <string.h>
@@ -9,19 +11,12 @@
 // is SPEC_MATRIX_SECOND, SPEC_MATRIX_SUM, or none for a first factor.
 // Numbers and operand orders: SPV_NV_cooperative_matrix, SPV_KHR_cooperative_matrix.
 
-#include "interface/model_spec.h"
-
 enum {
-    HEADER_WORDS = 5,
     HEADER_BOUND = 3,
 
     OP_EXTENSION = 10,
     OP_CAPABILITY = 17,
-    OP_TYPE_INT = 21,
-    OP_TYPE_FLOAT = 22,
     OP_CONSTANT_TRUE = 41,
-    OP_CONSTANT = 43,
-    OP_DECORATE = 71,
     DECORATION_SPEC_ID = 1,
 
     OP_KHR_TYPE = 4456,
@@ -68,8 +63,8 @@ static bool look(struct rewriter *r)
 {
     bool found = false;
     for (uint32_t i = HEADER_WORDS, n; i < r->n; i += n) {
-        const uint32_t *op = &r->code[i], code = op[0] & 0xffff;
-        n = op[0] >> 16;
+        const uint32_t *op = &r->code[i], code = opcode(op);
+        n = length(op);
         if (n == 0 || n > r->n - i) {
             return false;
         }
@@ -108,17 +103,16 @@ static void rewrite_type(struct rewriter *r, const uint32_t *op)
 // Stride and "columns side by side" become layout and stride; what is in front and behind stays.
 static void rewrite_access(struct rewriter *r, const uint32_t *op, uint32_t to, uint32_t n_front)
 {
-    uint32_t n = (op[0] >> 16) - 1, operands[8];
-    n = n < AG_COUNT(operands) ? n : AG_COUNT(operands);
-    memcpy(operands, op + 1, n * sizeof(*operands));
-    operands[n_front] = r->uses[about(r, op[1 + n_front + 1]) ? 1 : 0];
-    operands[n_front + 1] = op[1 + n_front];
-    put(r, to, operands, n);
+    uint32_t n = length(op) - 1, *out = &r->out[r->n_out + 1 + n_front];
+    const uint32_t *in = &op[1 + n_front];
+    put(r, to, op + 1, n);
+    out[0] = r->uses[about(r, in[1]) ? 1 : 0];
+    out[1] = in[0];
 }
 
 static void rewrite(struct rewriter *r, const uint32_t *op)
 {
-    uint32_t code = op[0] & 0xffff, n = (op[0] >> 16) - 1;
+    uint32_t code = opcode(op), n = length(op) - 1;
     static const char nv[] = "SPV_NV_cooperative_matrix", khr[28] = "SPV_KHR_cooperative_matrix";
     if (code == OP_CAPABILITY && op[1] == CAPABILITY_NV) {
         put(r, code, (uint32_t[]){ CAPABILITY_KHR }, 1);
@@ -152,7 +146,7 @@ uint32_t *ag_spirv_khr_matrix(const struct ag_shader *shader, size_t *bytes)
         memcpy(r.out, r.code, HEADER_WORDS * sizeof(*r.out));
         r.out[HEADER_BOUND] = r.n_ids + USES;
         r.n_out = HEADER_WORDS;
-        for (uint32_t i = HEADER_WORDS; i < r.n; i += r.code[i] >> 16) {
+        for (uint32_t i = HEADER_WORDS; i < r.n; i += length(&r.code[i])) {
             rewrite(&r, &r.code[i]);
         }
         *bytes = r.n_out * sizeof(*r.out);

@@ -1,3 +1,4 @@
+#include "spirv.h"
 #include "vk.h"
 
 #include <stdio.h>
@@ -8,19 +9,14 @@
 
 enum {
     SPIRV_MAGIC = 0x07230203,
-    HEADER_WORDS = 5,
 
     OP_MEMBER_NAME = 6,
-    OP_TYPE_INT = 21,
-    OP_TYPE_FLOAT = 22,
     OP_TYPE_VECTOR = 23,
     OP_TYPE_IMAGE = 25,
     OP_TYPE_ARRAY = 28,
     OP_TYPE_STRUCT = 30,
     OP_TYPE_POINTER = 32,
-    OP_CONSTANT = 43,
     OP_VARIABLE = 59,
-    OP_DECORATE = 71,
     OP_MEMBER_DECORATE = 72,
 
     DECORATION_ARRAY_STRIDE = 6,
@@ -44,16 +40,6 @@ struct module {
     uint32_t n_ids;
     const uint32_t **defs; // instruction that defines id i, for types, constants and variables
 };
-
-static uint32_t opcode(const uint32_t *op)
-{
-    return op[0] & 0xffff;
-}
-
-static uint32_t length(const uint32_t *op)
-{
-    return op[0] >> 16;
-}
 
 static const uint32_t *next(const struct module *m, const uint32_t *op)
 {

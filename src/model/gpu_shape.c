@@ -544,6 +544,15 @@ static void choose_decode(struct gpu_shape *s, const struct ag_gpu_info *info)
 
 // ---- the prefill in one kernel ---------------------------------------------------------------
 
+// As declared in shaders/model/prefill.comp.
+#define PREFILL_BAND 3u // row tiles
+#define PREFILL_KEY_SHARES 8u
+
+static bool has_past(const struct gpu_shape *s)
+{
+    return s->max_rows > s->c.tokens;
+}
+
 // Workgroups: as many as a layer has pieces, but for those of attention over a past, which come
 // between.
 static uint32_t prefill_groups(const struct gpu_shape *s)
@@ -551,18 +560,20 @@ static uint32_t prefill_groups(const struct gpu_shape *s)
     return AG_DIV_UP(s->max_rows, 16u) * (s->c.heads + AG_DIV_UP(s->c.mlp, s->prefill_units));
 }
 
-// As declared in shaders/model/prefill.comp.
+// Pieces of attention over a past that have the same share of the keys.
+static uint32_t bands_of_heads(const struct gpu_shape *s)
+{
+    return AG_DIV_UP(AG_DIV_UP(s->max_rows, 16u), PREFILL_BAND) * s->c.heads;
+}
+
 static uint32_t key_shares(const struct gpu_shape *s)
 {
-    uint32_t bands = AG_DIV_UP(AG_DIV_UP(s->max_rows, 16u), 3u);
-    return s->max_rows > s->c.tokens ? AG_MIN(prefill_groups(s) / (bands * s->c.heads), 8u) : 1;
+    return has_past(s) ? AG_MIN(prefill_groups(s) / bands_of_heads(s), PREFILL_KEY_SHARES) : 1;
 }
 
 uint32_t gpu_prefill_tasks(const struct gpu_shape *s)
 {
-    uint32_t bands = AG_DIV_UP(AG_DIV_UP(s->max_rows, 16u), 3u);
-    bool past = s->max_rows > s->c.tokens;
-    return prefill_groups(s) + (past ? bands * s->c.heads * key_shares(s) : 0);
+    return prefill_groups(s) + (has_past(s) ? bands_of_heads(s) * key_shares(s) : 0);
 }
 
 // As declared in shaders/model/prefill.comp.
@@ -572,8 +583,8 @@ static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
     uint32_t tiles = AG_DIV_UP(s->max_rows, 16u), keys4 = 4 * tiles, d16 = AG_DIV_UP(c->width, 16u);
     uint32_t head16 = c->head_dim / 16, head4 = 4 * head16, units = s->prefill_units;
     uint32_t rest = 16 * (4 * d16 + 2 + AG_MAX(c->heads * head4, units / 4) + 2);
-    bool past = s->max_rows > c->tokens;
-    uint32_t warps = s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] / 32, band = 3 * 16; // rows
+    bool past = has_past(s);
+    uint32_t warps = s->group[GPU_WHOLE_PREFILL][GPU_PREFILL] / 32, band = 16 * PREFILL_BAND;
     uint32_t stages = 16 * warps * (2 * head4 + (s->emulated ? 4 : 2));
     uint32_t halves = past ? AG_MAX(rest, stages) + (s->emulated ? band * (head4 + 2) : 0)
                            : AG_MAX(rest, 16 * tiles * (head4 + 2)) + 16 * (head4 + 2 + keys4 + 2);
@@ -589,8 +600,7 @@ static uint32_t prefill_shared_bytes(const struct gpu_shape *s)
     uint32_t join = past ? warps * (band + 2) + band * AG_DIV_UP(warps, 4u) : 0;
     most = AG_MAX(AG_MAX(16 * most, join), round_keys4(c));
     return 8 * halves + 16 * most + 4 * 16 * 2 * d16 + 64 + 4 * c->round * c->head_dim +
-           4 * (3 * c->round + 16) +
-           (s->emulated ? 4 * 32 * warps : 0);
+           4 * (3 * c->round + 16) + (s->emulated ? 4 * 32 * warps : 0);
 }
 
 // A workgroup a piece of work, so that each keeps to its rows; fewer units a piece where there are
@@ -950,7 +960,7 @@ static uint64_t prefill_sent_bytes(const struct gpu_shape *s)
     const struct ag_model_config *c = &s->c;
     uint64_t rows = AG_ALIGN_UP(s->max_rows, 16u), width = AG_ALIGN_UP(c->width, 16u);
     uint64_t slices = AG_DIV_UP(c->mlp, s->prefill_units);
-    uint64_t past = s->max_rows > c->tokens, shares = key_shares(s);
+    uint64_t past = has_past(s), shares = key_shares(s);
     return rows * (2 * (2 * c->kv_heads + (past + shares) * c->heads) * c->head_dim +
                    past * 4 * shares * c->heads + (4 + 2 * slices) * width);
 }
